@@ -1,0 +1,285 @@
+"""Callbacks that score generated text while `fit` runs."""
+
+from collections.abc import Callable
+from collections.abc import Mapping
+from collections.abc import Sequence
+from typing import Any
+from typing import TypeAlias
+
+import keras
+import numpy as np
+
+from keras_s2s.checks import check_integer
+from keras_s2s.checks import check_option
+from keras_s2s.checks import check_positive
+from keras_s2s.checks import fail
+
+TextMetric: TypeAlias = Callable[[list[str], list[str]], float]
+
+
+def _sacrebleu() -> Any:
+    try:
+        import sacrebleu.metrics
+    except ImportError as error:
+        raise ImportError(
+            "BLEU, chrF and TER need sacrebleu. Install it with "
+            '`pip install "keras_s2s[metrics]"`.'
+        ) from error
+    return sacrebleu.metrics
+
+
+def _corpus_metric(metric: Any) -> TextMetric:
+    def score(hypotheses: list[str], references: list[str]) -> float:
+        return metric.corpus_score(hypotheses, [references]).score
+
+    return score
+
+
+def _bleu(tokenize: str, lowercase: bool) -> TextMetric:
+    metrics = _sacrebleu()
+    check_option("tokenize", tokenize, sorted(metrics.BLEU.TOKENIZERS))
+    # force: no advice about hypotheses that look tokenized.
+    return _corpus_metric(
+        metrics.BLEU(tokenize=tokenize, lowercase=lowercase, force=True)
+    )
+
+
+def _chrf(tokenize: str, lowercase: bool) -> TextMetric:
+    return _corpus_metric(_sacrebleu().CHRF(lowercase=lowercase))
+
+
+def _ter(tokenize: str, lowercase: bool) -> TextMetric:
+    return _corpus_metric(_sacrebleu().TER(case_sensitive=not lowercase))
+
+
+def _exact_match(tokenize: str, lowercase: bool) -> TextMetric:
+    def score(hypotheses: list[str], references: list[str]) -> float:
+        pairs = list(zip(hypotheses, references))
+        if lowercase:
+            pairs = [(a.lower(), b.lower()) for a, b in pairs]
+        return sum(a == b for a, b in pairs) / len(pairs)
+
+    return score
+
+
+# The metrics that have a name: (tokenize, lowercase) -> a metric.
+METRICS: Mapping[str, Callable[[str, bool], TextMetric]] = {
+    "bleu": _bleu,
+    "chrf": _chrf,
+    "ter": _ter,
+    "exact_match": _exact_match,
+}
+
+
+class GenerationMetrics(keras.callbacks.Callback):
+    """Generates from validation texts and puts the scores into the logs.
+
+    Put it before the callbacks that are to see the scores: Keras hands one
+    dict of logs to all callbacks, in the order of the list. The history and
+    the progress bar come last and always see them. Keras cannot know which
+    way a score improves, so give `mode`: `"max"`, or `"min"` for TER.
+
+    The texts are generated after the first epoch, after every
+    `every_epochs`-th from there and after the last that `fit` was asked for.
+    In between the last scores stay in the logs, so that CSVLogger has its
+    columns and EarlyStopping its monitor; `patience` counts epochs.
+
+    Args:
+        text_to_text: object with `generate(texts, batch_size=...)` from a
+            list of str to as many str, such as `models.TextToText`. It has to
+            share its weights with the model that is trained.
+        source_texts: sequence of str. What to generate from.
+        reference_texts: sequence of str, as long. What is expected.
+        metrics: sequence of names and functions. Names: `"bleu"`, 0 to 100;
+            `"chrf"` (chrF2), 0 to 100; `"ter"`, percent, from 0, lower is
+            better; all three over the whole corpus by sacreBLEU;
+            `"exact_match"`, the share of equal texts, 0 to 1. A function
+            takes the list of hypotheses and the list of references, returns
+            a number, and is logged under its `__name__`.
+            Default: `("bleu",)`.
+        every_epochs: int > 0. Default: 1.
+        sample_size: int > 0 or None. Take this many pairs, the same each
+            time, spread evenly over the texts. Default: None, all.
+        num_examples: int >= 0. How many pairs to print. Default: 3.
+        batch_size: int > 0. Texts per call of `generate`. Default: 64.
+        tokenize: str. How BLEU splits words: a tokenizer of sacreBLEU, such
+            as `"13a"`, `"intl"`, `"zh"`, `"char"` or `"none"`.
+            Default: `"13a"`.
+        lowercase: bool. Whether the named metrics ignore case.
+            Default: False.
+        prefix: str. Stands before the names in the logs. Default: `"val_"`.
+        verbose: int. 0: print nothing; 1: a progress bar, the scores and the
+            examples; 2: no bar. Default: 1.
+
+    Raises:
+        ValueError: no texts; not as many references as sources; an unknown
+            metric or tokenizer; a metric given twice; `generate` returns
+            another number of texts.
+        TypeError: `text_to_text` has no `generate`; a text is no str; a
+            metric is neither a name nor a function with a `__name__`.
+        ImportError: a metric needs sacrebleu, which is not installed.
+
+    Example:
+
+    >>> class Copy:
+    ...     def generate(self, texts, batch_size=64):
+    ...         return texts
+    >>> callback = GenerationMetrics(
+    ...     Copy(), ["a b c d"], ["a b c d"], metrics=["bleu"], verbose=0
+    ... )
+    >>> logs = {"loss": 2.0}
+    >>> callback.on_epoch_end(0, logs)
+    >>> round(logs["val_bleu"], 1)
+    100.0
+
+    Source: Post, 2018, https://arxiv.org/abs/1804.08771
+    """
+
+    def __init__(
+        self,
+        text_to_text: Any,
+        source_texts: Sequence[str],
+        reference_texts: Sequence[str],
+        metrics: Sequence[str | TextMetric] = ("bleu",),
+        every_epochs: int = 1,
+        sample_size: int | None = None,
+        num_examples: int = 3,
+        batch_size: int = 64,
+        tokenize: str = "13a",
+        lowercase: bool = False,
+        prefix: str = "val_",
+        verbose: int = 1,
+    ) -> None:
+        super().__init__()
+        if not callable(getattr(text_to_text, "generate", None)):
+            rule = "an object with a method `generate`"
+            fail("text_to_text", rule, text_to_text, error=TypeError)
+        check_positive("every_epochs", every_epochs)
+        if sample_size is not None:
+            check_positive("sample_size", sample_size)
+        check_integer("num_examples", num_examples, 0)
+        check_positive("batch_size", batch_size)
+        check_option("verbose", verbose, (0, 1, 2))
+        _check_texts("source_texts", source_texts)
+        _check_texts("reference_texts", reference_texts)
+        if len(source_texts) != len(reference_texts):
+            rule = f"as many as the {len(source_texts)} source texts"
+            fail("len(reference_texts)", rule, len(reference_texts))
+        self.text_to_text = text_to_text
+        self.source_texts = source_texts
+        self.reference_texts = reference_texts
+        self.metrics = _resolve(metrics, tokenize, lowercase)
+        self.every_epochs = every_epochs
+        self.sample_size = sample_size
+        self.num_examples = num_examples
+        self.batch_size = batch_size
+        self.tokenize = tokenize
+        self.lowercase = lowercase
+        self.prefix = prefix
+        self.verbose = verbose
+        self._first_epoch = None
+        self._scores = {}
+
+    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
+        self._first_epoch = None
+
+    def on_epoch_end(
+        self, epoch: int, logs: dict[str, float] | None = None
+    ) -> None:
+        if self._first_epoch is None:
+            self._first_epoch = epoch
+        is_due = (epoch - self._first_epoch) % self.every_epochs == 0
+        if is_due or epoch + 1 == (self.params or {}).get("epochs"):
+            self._scores = self.evaluate()
+        if logs is not None:
+            logs.update(self._scores)
+
+    def evaluate(self) -> dict[str, float]:
+        """Generates now. Returns the scores under their names in the logs."""
+        indices = np.arange(len(self.source_texts))
+        if self.sample_size is not None and self.sample_size < len(indices):
+            indices = indices * len(indices) // self.sample_size
+            indices = indices[: self.sample_size]
+        sources = [self.source_texts[index] for index in indices]
+        references = [self.reference_texts[index] for index in indices]
+        hypotheses = self._generate(sources)
+        scores = {
+            self.prefix + name: float(metric(hypotheses, references))
+            for name, metric in self.metrics.items()
+        }
+        if self.verbose:
+            self._print(scores, sources, references, hypotheses)
+        return scores
+
+    def _generate(self, sources: list[str]) -> list[str]:
+        # Texts of a length together: a batch is as slow as its longest text.
+        order = sorted(range(len(sources)), key=lambda i: len(sources[i]))
+        progress = None
+        if self.verbose == 1:
+            # Keras leaves the line of its own bar open until later.
+            print()
+            progress = keras.utils.Progbar(len(sources), unit_name="text")
+        hypotheses = [""] * len(sources)
+        for start in range(0, len(order), self.batch_size):
+            chosen = order[start : start + self.batch_size]
+            texts = self.text_to_text.generate(
+                [sources[index] for index in chosen],
+                batch_size=self.batch_size,
+            )
+            if len(texts) != len(chosen):
+                rule = f"a list of {len(chosen)} texts"
+                fail("text_to_text.generate", rule, texts)
+            for index, text in zip(chosen, texts):
+                hypotheses[index] = text
+            if progress is not None:
+                progress.update(start + len(chosen))
+        return hypotheses
+
+    def _print(
+        self,
+        scores: dict[str, float],
+        sources: list[str],
+        references: list[str],
+        hypotheses: list[str],
+    ) -> None:
+        lines = [" - ".join(f"{name}: {s:.4f}" for name, s in scores.items())]
+        examples = list(zip(sources, references, hypotheses))
+        for source, reference, hypothesis in examples[: self.num_examples]:
+            lines += [
+                f"  source:     {source}",
+                f"  reference:  {reference}",
+                f"  hypothesis: {hypothesis}",
+                "",
+            ]
+        print("\n".join(lines).rstrip())
+
+
+def _check_texts(name: str, texts: Sequence[str]) -> None:
+    if isinstance(texts, str) or len(texts) == 0:
+        fail(name, "a sequence of at least one text", texts)
+    for text in texts:
+        if not isinstance(text, str):
+            fail(name, "a sequence of str", text, error=TypeError)
+
+
+def _resolve(
+    metrics: Sequence[str | TextMetric], tokenize: str, lowercase: bool
+) -> dict[str, TextMetric]:
+    if isinstance(metrics, str) or len(metrics) == 0:
+        rule = "a sequence of at least one name or function"
+        fail("metrics", rule, metrics)
+    resolved = {}
+    for metric in metrics:
+        name = metric
+        if callable(metric):
+            name = getattr(metric, "__name__", None)
+        if not isinstance(name, str):
+            rule = "names, or functions with a `__name__`"
+            fail("metrics", rule, metric, error=TypeError)
+        if not callable(metric):
+            check_option("metrics", name, METRICS)
+            metric = METRICS[name](tokenize, lowercase)
+        if name in resolved:
+            fail("metrics", "different names", name)
+        resolved[name] = metric
+    return resolved

@@ -1,0 +1,119 @@
+"""Tensor pieces that the searches share: candidates and re-ordering."""
+
+import math
+from typing import Any
+from typing import TypeAlias
+
+from keras import ops
+
+Tensor: TypeAlias = Any
+
+# Below this many elements a row is sorted as fast in one go.
+SMALLEST_SPLIT_ROW = 1024
+
+
+def top_candidates(logits: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Returns the `count` best of each row, as `ops.top_k`, but faster.
+
+    A row is cut into blocks. An element among the `count` best of its row
+    lies in one of the `count` blocks with the best maxima, so only those are
+    searched: a maximum costs a fraction of a partial sort.
+
+    Args:
+        logits: float `(R, V)`.
+        count: int in [1, V].
+
+    Returns:
+        values: float `(R, count)`, best first.
+        ids: int32 `(R, count)`. Of equal values, the lower id comes first
+            (on torch, in whatever order `torch.topk` gives).
+    """
+    rows, size = ops.shape(logits)
+    width = block_width(size, count)
+    num_blocks = -(-size // width)
+    if size < SMALLEST_SPLIT_ROW or num_blocks <= 2 * count:
+        values, ids = ops.top_k(logits, count)
+        return values, ops.cast(ids, "int32")
+    if num_blocks * width > size:
+        padding = ((0, 0), (0, num_blocks * width - size))
+        logits = ops.pad(logits, padding, constant_values=-math.inf)
+    blocks = ops.reshape(logits, (rows, num_blocks, width))
+    _, chosen = ops.top_k(ops.max(blocks, axis=-1), count)
+    # In the order of their ids, so that equal values keep theirs.
+    chosen = ops.cast(ops.sort(chosen, axis=-1), "int32")
+    kept = gather_beams(blocks, chosen)
+    values, places = ops.top_k(ops.reshape(kept, (rows, count * width)), count)
+    places = ops.cast(places, "int32")
+    return values, gather_beams(chosen, places // width) * width + (
+        places % width
+    )
+
+
+def block_width(size: int, count: int) -> int:
+    """Returns a good width of a block, one that divides `size` if any does.
+
+    Searched are `size / width` maxima and `count * width` elements: fewest
+    at the root of size / count, and a little wider blocks cost little.
+    """
+    best = max(1, round(1.5 * math.sqrt(size / count)))
+    for width in range(best, 3 * best):
+        if size % width == 0:
+            return width
+    return best
+
+
+def log_normalizer(logits: Tensor, maximum: Tensor) -> Tensor:
+    """Returns log(sum(exp(logits))) over the last axis, 0 if all are -inf.
+
+    Args:
+        logits: float `(R, V)`.
+        maximum: float `(R, 1)`. The largest of each row.
+
+    Returns:
+        Float `(R, 1)`, nats. Finite also for a row without a legal token,
+        so that subtracting it never gives NaN.
+    """
+    finite = ops.where(ops.isfinite(maximum), maximum, 0.0)
+    total = ops.sum(ops.exp(logits - finite), axis=-1, keepdims=True)
+    # The largest alone gives 1: less means that nothing is legal.
+    return finite + ops.log(ops.maximum(total, 1.0))
+
+
+def only_legal(scores: Tensor) -> Tensor:
+    """Returns `scores` with NaN replaced by -inf, the score of nothing."""
+    return ops.where(ops.greater(scores, -math.inf), scores, -math.inf)
+
+
+def best_first(scores: Tensor, count: int) -> Tensor:
+    """Returns int32 `(B, count)`: places of the best of each row.
+
+    Equal scores keep their order, on every backend.
+    """
+    order = ops.argsort(ops.negative(scores), axis=-1)
+    return ops.cast(order[:, :count], "int32")
+
+
+def gather_beams(values: Tensor, places: Tensor) -> Tensor:
+    """Picks along the second axis, with one gather on a flat first axis.
+
+    Args:
+        values: tensor `(B, C, ...)`.
+        places: int32 `(B, K)`, in [0, C).
+
+    Returns:
+        Tensor `(B, K, ...)`.
+    """
+    batch_size, width, *rest = ops.shape(values)
+    offsets = ops.expand_dims(ops.arange(batch_size, dtype="int32"), -1) * width
+    flat = ops.reshape(values, (batch_size * width, *rest))
+    picked = ops.take(flat, ops.reshape(places + offsets, (-1,)), axis=0)
+    return ops.reshape(picked, (batch_size, places.shape[1], *rest))
+
+
+def write_step(buffer: Tensor, position: Tensor, value: Tensor) -> Tensor:
+    """Puts `value` `(B, K, ...)` at `position` of `buffer` `(B, K, T, ...)`."""
+    num_steps = buffer.shape[2]
+    shape = (num_steps, *[1] * (len(buffer.shape) - 3))
+    here = ops.equal(ops.arange(num_steps, dtype="int32"), position)
+    here = ops.reshape(here, shape)
+    return ops.where(here, ops.expand_dims(value, 2), buffer)

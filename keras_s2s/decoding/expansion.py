@@ -1,0 +1,123 @@
+"""One step of beam search: candidates, the open beams and the pool."""
+
+import math
+from typing import Any
+from typing import TypeAlias
+
+from keras import ops
+
+from keras_s2s.decoding.candidates import best_first
+from keras_s2s.decoding.candidates import gather_beams
+from keras_s2s.decoding.candidates import log_normalizer
+from keras_s2s.decoding.candidates import only_legal
+from keras_s2s.decoding.candidates import top_candidates
+from keras_s2s.decoding.candidates import write_step
+from keras_s2s.decoding.search import Stepper
+from keras_s2s.decoding.search import Task
+
+Tensor: TypeAlias = Any
+
+
+def first_carry(stepper: Stepper, task: Task) -> dict:
+    """Returns what the loop starts with: one live beam a sentence."""
+    nothing = task.full(-math.inf, "float32")
+    is_first = ops.equal(ops.arange(task.beam_size, dtype="int32"), 0)
+    carry = {
+        "position": ops.convert_to_tensor(0, "int32"),
+        "tokens": task.full(task.bos_id, "int32"),
+        "open_scores": ops.where(is_first, 0.0, nothing),
+        "pool_scores": nothing,
+        "pool_ends": task.full(0, "int32"),
+        "pool_token_scores": task.full(0.0, "float32"),
+        "records": task.full(0, "int32", task.max_length),
+        "token_scores": task.full(0.0, "float32", task.max_length),
+        "leaves": stepper.leaves,
+    }
+    if task.record_alignments:
+        axes = (task.max_length, stepper.alignment_length)
+        carry["alignments"] = task.full(0.0, "float32", *axes)
+    return carry
+
+
+def propose(carry: dict, stepper: Stepper, task: Task) -> tuple[dict, dict]:
+    """Runs one step.
+
+    Returns:
+        candidates: dict of `(B, C)` tensors, best first, C = 2K or all there
+            are: log-probabilities `scores`, the last token's `token_scores`,
+            and `records`, token id * K + the beam it continues.
+        extended: the next carry, without its pool.
+    """
+    position = carry["position"]
+    logits, leaves, alignment = stepper(
+        carry["tokens"], carry["leaves"], position
+    )
+    candidates = find_candidates(logits, carry["open_scores"], task)
+    ended = ops.equal(candidates["records"] // task.beam_size, task.eos_id)
+    open_scores = ops.where(ended, -math.inf, candidates["scores"])
+    chosen = best_first(open_scores, task.beam_size)
+    records = gather_beams(candidates["records"], chosen)
+    beams = records % task.beam_size
+    extended = {
+        "position": position + 1,
+        "tokens": records // task.beam_size,
+        "open_scores": gather_beams(open_scores, chosen),
+        "records": write_step(carry["records"], position, records),
+        "token_scores": write_step(
+            carry["token_scores"],
+            position,
+            gather_beams(candidates["token_scores"], chosen),
+        ),
+        "leaves": [gather_beams(leaf, beams) for leaf in leaves],
+    }
+    if task.record_alignments:
+        extended["alignments"] = write_step(
+            carry["alignments"], position, alignment
+        )
+    return candidates | {"ended": ended}, extended
+
+
+def find_candidates(logits: Tensor, open_scores: Tensor, task: Task) -> dict:
+    """Returns the best 2K continuations of the K open hypotheses."""
+    # One beam gives at most 2K of the best 2K.
+    count = min(2 * task.beam_size, logits.shape[-1])
+    shape = (task.batch_size, task.beam_size, count)
+    logits_kept, ids = top_candidates(logits, count)
+    normalizer = log_normalizer(logits, logits_kept[:, :1])
+    token_scores = ops.reshape(logits_kept - normalizer, shape)
+    scores = only_legal(ops.expand_dims(open_scores, -1) + token_scores)
+    beams = ops.expand_dims(ops.arange(task.beam_size, dtype="int32"), -1)
+    records = ops.reshape(ids, shape) * task.beam_size + beams
+    flat = (task.batch_size, task.beam_size * count)
+    scores = ops.reshape(scores, flat)
+    best = best_first(scores, 2 * task.beam_size)
+    return {
+        "scores": gather_beams(scores, best),
+        "token_scores": gather_beams(ops.reshape(token_scores, flat), best),
+        "records": gather_beams(ops.reshape(records, flat), best),
+    }
+
+
+def merge_pool(
+    carry: dict, candidates: dict, penalty: Tensor, task: Task
+) -> dict:
+    """Returns the best K of the pool and of the newly finished hypotheses.
+
+    Those in the pool come first, so that of equals the older one stays.
+    """
+    size = task.beam_size
+    scores = ops.where(
+        candidates["ended"], candidates["scores"] / penalty, -math.inf
+    )
+    ends = candidates["records"] % size + carry["position"] * size
+    scores = ops.concatenate([carry["pool_scores"], scores[:, :size]], 1)
+    ends = ops.concatenate([carry["pool_ends"], ends[:, :size]], 1)
+    token_scores = ops.concatenate(
+        [carry["pool_token_scores"], candidates["token_scores"][:, :size]], 1
+    )
+    best = best_first(scores, size)
+    return {
+        "pool_scores": gather_beams(scores, best),
+        "pool_ends": gather_beams(ends, best),
+        "pool_token_scores": gather_beams(token_scores, best),
+    }

@@ -1,0 +1,179 @@
+"""Random sampling, of the whole distribution or of its likeliest part."""
+
+from typing import Any
+from typing import TypeAlias
+
+import keras
+from keras import ops
+
+from keras_s2s import checks
+from keras_s2s.decoding.candidates import best_first
+from keras_s2s.decoding.candidates import gather_beams
+from keras_s2s.decoding.candidates import log_normalizer
+from keras_s2s.decoding.candidates import top_candidates
+from keras_s2s.decoding.rows import search_rows
+from keras_s2s.decoding.search import Search
+from keras_s2s.decoding.search import Stepper
+from keras_s2s.decoding.search import Task
+
+Tensor: TypeAlias = Any
+
+
+@keras.saving.register_keras_serializable(package="keras_s2s")
+class RandomSampling(Search):
+    """Draws each token at random, N independent hypotheses a sentence.
+
+    Logits are divided by `temperature`, then all but the `top_k` likeliest
+    tokens are dropped, then all but the smallest set of the likeliest whose
+    probability is at least `top_p`. The score of a hypothesis is its
+    log-probability under the model itself: with temperature 1 and nothing
+    dropped. Hypotheses come best first, those with an end token before those
+    without.
+
+    A draw depends on the place of a sentence in its batch.
+
+    Args:
+        temperature: float > 0. Below 1 sharper, above 1 flatter than the
+            model. Default: 1.0.
+        top_k: int > 0 or None. How many tokens to draw from. Default: all.
+        top_p: float in (0, 1] or None. The probability to keep. Default:
+            all.
+        num_samples: int > 0. N, and K: hypotheses a sentence. Default: 1.
+        seed: int >= 0 or None. With a seed every call draws the same; with
+            None each draws afresh, and `seed_generator` holds the state (a
+            `keras.random.SeedGenerator`; on JAX what jit-compiles must treat
+            it as state). Default: None.
+
+    Raises:
+        ValueError, TypeError: an argument is not as stated above.
+
+    Example:
+
+    >>> logits = np.log([[0.1, 0.6, 0.3], [0.7, 0.2, 0.1], [0.3, 0.3, 0.4]])
+    >>> def step(token_ids, state, context, position):
+    ...     return ops.take(logits, token_ids, axis=0), state
+    >>> result = RandomSampling(num_samples=3, seed=0).search(
+    ...     step, {}, batch_size=1, max_length=5, bos_id=2, eos_id=0, pad_id=0
+    ... )
+
+    Source: Holtzman et al., 2020, section 3.1,
+    https://arxiv.org/abs/1904.09751 (`top_p`)
+    """
+
+    def __init__(
+        self,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        num_samples: int = 1,
+        seed: int | None = None,
+    ):
+        checks.check_number(
+            "temperature",
+            temperature,
+            0.0,
+            open_minimum=True,
+            open_maximum=True,
+        )
+        if top_k is not None:
+            checks.check_positive("top_k", top_k)
+        if top_p is not None:
+            checks.check_number("top_p", top_p, 0.0, 1.0, open_minimum=True)
+        checks.check_positive("num_samples", num_samples)
+        if seed is not None:
+            checks.check_integer("seed", seed, 0)
+        self.temperature = temperature
+        self.top_k = top_k
+        self.top_p = top_p
+        self.num_samples = num_samples
+        self.seed = seed
+        self.beam_size = num_samples
+        self.num_hypotheses = num_samples
+        self.seed_generator = None
+        if seed is None:
+            self.seed_generator = keras.random.SeedGenerator()
+
+    def run(self, stepper: Stepper, task: Task) -> dict[str, Tensor]:
+        """Returns what `search` returns, its arguments being checked."""
+        # One number a token: drawn before the loop, a loop needs no seed.
+        noise = keras.random.uniform(
+            (task.max_length, task.batch_size, task.beam_size),
+            dtype="float32",
+            seed=self.seed_generator if self.seed is None else self.seed,
+        )
+        rows = task.batch_size * task.beam_size
+        noise = ops.reshape(noise, (task.max_length, rows, 1))
+
+        def choose(logits, position):
+            return self._draw(logits, ops.take(noise, position, axis=0))
+
+        result = search_rows(stepper, choose, task)
+        finished = ops.cast(result.pop("finished"), "float32")
+        order = best_first(result["scores"], task.beam_size)
+        ranks = best_first(gather_beams(finished, order), task.beam_size)
+        order = gather_beams(order, ranks)
+        return {
+            name: gather_beams(part, order) for name, part in result.items()
+        }
+
+    def _draw(self, logits: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns a token of each row and its log-probability."""
+        maximum = ops.max(logits, axis=-1, keepdims=True)
+        normalizer = log_normalizer(logits, maximum)
+        size = logits.shape[-1]
+        kept, ids = logits, None
+        if self.top_k is not None or self.top_p is not None:
+            count = size if self.top_k is None else min(self.top_k, size)
+            kept, ids = top_candidates(logits, count)
+        highest = ops.where(ops.isfinite(maximum), maximum, 0.0)
+        weights = ops.exp((kept - highest) / self.temperature)
+        if self.top_p is not None:
+            weights = keep_nucleus(weights, self.top_p)
+        places = draw_places(weights, noise)
+        token_scores = gather_beams(kept, places) - normalizer
+        tokens = places if ids is None else gather_beams(ids, places)
+        return tokens, token_scores
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the arguments of the constructor."""
+        return {
+            "temperature": self.temperature,
+            "top_k": self.top_k,
+            "top_p": self.top_p,
+            "num_samples": self.num_samples,
+            "seed": self.seed,
+        }
+
+
+def keep_nucleus(weights: Tensor, top_p: float) -> Tensor:
+    """Zeroes all but the smallest set that has `top_p` of each row's sum.
+
+    Args:
+        weights: float `(R, C)`, >= 0, largest first.
+        top_p: float in (0, 1].
+    """
+    cumulative = ops.cumsum(weights, axis=-1)
+    before = cumulative - weights
+    return ops.where(before < top_p * cumulative[:, -1:], weights, 0.0)
+
+
+def draw_places(weights: Tensor, noise: Tensor) -> Tensor:
+    """Draws a column of each row, with probabilities as its `weights`.
+
+    Args:
+        weights: float `(R, C)`, >= 0.
+        noise: float `(R, 1)` in [0, 1), uniform.
+
+    Returns:
+        Int32 `(R, 1)`. A column of weight 0 only if the row has no other.
+    """
+    cumulative = ops.cumsum(weights, axis=-1)
+    reached = ops.greater(cumulative, noise * cumulative[:, -1:])
+    reached = ops.logical_and(reached, ops.greater(weights, 0.0))
+    # Rounding can leave nothing reached: then the heaviest.
+    drawn = ops.where(
+        ops.any(reached, axis=-1, keepdims=True),
+        ops.cast(reached, "float32"),
+        weights,
+    )
+    return ops.cast(ops.argmax(drawn, axis=-1, keepdims=True), "int32")

@@ -1,0 +1,207 @@
+"""The base class of every search, and the one place that calls a step."""
+
+import dataclasses
+import numbers
+from collections.abc import Callable
+from typing import Any
+from typing import TypeAlias
+
+import keras
+from keras import ops
+
+from keras_s2s import checks
+
+Tensor: TypeAlias = Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """What one call of a search is asked for."""
+
+    batch_size: Any
+    beam_size: int
+    max_length: int
+    bos_id: int
+    eos_id: int
+    pad_id: int
+    record_alignments: bool
+
+    def full(self, value: Any, dtype: str, *axes: Any) -> Tensor:
+        """Returns a tensor `(B, K, *axes)` filled with `value`."""
+        shape = (self.batch_size, self.beam_size, *axes)
+        return ops.full(shape, value, dtype=dtype)
+
+
+class Stepper:
+    """Calls the step of the user on the flat list of its state tensors.
+
+    A loop carries flat lists; the structure and the shapes that the state
+    came with are restored here, so that no shape changes inside a loop.
+    """
+
+    def __init__(self, step: Callable, state: Any, context: Any, task: Task):
+        self.step = step
+        self.context = context
+        self.task = task
+        self.structure = state
+        self.leaves = [
+            ops.convert_to_tensor(leaf) for leaf in keras.tree.flatten(state)
+        ]
+        self.shapes = [ops.shape(leaf) for leaf in self.leaves]
+        for leaf in self.leaves:
+            if len(leaf.shape) < 2 or leaf.shape[1] not in (
+                task.beam_size,
+                None,
+            ):
+                checks.fail(
+                    "state",
+                    f"made of tensors (B, {task.beam_size}, ...)",
+                    tuple(leaf.shape),
+                )
+        if task.record_alignments:
+            self.alignment_length = ops.shape(alignment_of(state))[2]
+
+    def __call__(
+        self, token_ids: Tensor, leaves: list, position: Tensor
+    ) -> tuple[Tensor, list, Tensor]:
+        """Returns float32 logits `(B * K, V)`, leaves and the alignment."""
+        state = keras.tree.pack_sequence_as(self.structure, leaves)
+        logits, state = self.step(token_ids, state, self.context, position)
+        self._check_logits(logits)
+        rows = self.task.batch_size * self.task.beam_size
+        logits = ops.reshape(logits, (rows, logits.shape[-1]))
+        alignment = None
+        if self.task.record_alignments:
+            alignment = ops.cast(alignment_of(state), "float32")
+        leaves = keras.tree.flatten(state)
+        if len(leaves) != len(self.leaves):
+            checks.fail(
+                "state",
+                f"{len(self.leaves)} tensors after a step, as before it",
+                len(leaves),
+            )
+        leaves = [
+            ops.reshape(leaf, shape) for leaf, shape in zip(leaves, self.shapes)
+        ]
+        return ops.cast(logits, "float32"), leaves, alignment
+
+    def _check_logits(self, logits: Tensor) -> None:
+        shape = tuple(logits.shape)
+        beams = (self.task.beam_size, None)
+        if len(shape) != 3 or shape[1] not in beams or shape[2] is None:
+            rule = f"of shape (B, {self.task.beam_size}, V) with V known"
+            checks.fail("logits", rule, shape)
+        checks.check_ids("eos_id", self.task.eos_id, shape[2])
+
+
+def alignment_of(state: Any) -> Tensor:
+    """Returns the entry `alignment` `(B, K, S)` of a state."""
+    if not isinstance(state, dict) or "alignment" not in state:
+        names = list(state) if isinstance(state, dict) else type(state)
+        checks.fail(
+            "state",
+            "a dict with an entry `alignment` to record alignments",
+            names,
+        )
+    return state["alignment"]
+
+
+class Search:
+    """Base class of the searches; a subclass defines `run`.
+
+    A search knows no layer. It asks a function, `step`, for the logits of
+    the next token of K hypotheses a sentence, and puts together the best N.
+
+    Attributes:
+        beam_size: int > 0. K, the size of the beam axis of the state.
+        num_hypotheses: int > 0. N, how many come back for a sentence.
+    """
+
+    beam_size: int
+    num_hypotheses: int
+
+    def search(
+        self,
+        step: Callable,
+        state: Any,
+        context: Any = None,
+        *,
+        batch_size: Any,
+        max_length: int,
+        bos_id: int,
+        eos_id: int,
+        pad_id: int,
+        record_alignments: bool = False,
+    ) -> dict[str, Tensor]:
+        """Searches for the best hypotheses of each sentence of a batch.
+
+        A token with a logit of -inf is never generated. Where fewer than N
+        hypotheses are possible, the places left have length 0, nothing but
+        padding and a score of -inf.
+
+        Args:
+            step: callable `step(token_ids, state, context, position)`.
+                `token_ids` is int32 `(B, K)`, `position` an int32 scalar
+                tensor that counts from 0. Returns logits `(B, K, V)`, of any
+                float dtype, V static, and the state that follows.
+            state: nested dict, list or tuple of tensors `(B, K, ...)`, where
+                K is `beam_size`; may be empty. Re-ordered when hypotheses
+                are. Structure, shapes and dtypes stay the same over steps.
+            context: anything that every step reads and none changes.
+                Default: None.
+            batch_size: int >= 0, or a scalar int32 tensor. B.
+            max_length: int > 0. T, the most tokens to generate, the end
+                token included.
+            bos_id: int >= 0. What the first step is fed.
+            eos_id: int in [0, V). The end token.
+            pad_id: int >= 0. What follows the end token.
+            record_alignments: bool. Whether to record the entry `alignment`
+                `(B, K, S)` of the state dict that follows each step.
+                Default: False.
+
+        Returns:
+            A dict, hypotheses best first, finished before unfinished:
+            `ids` int32 `(B, N, T)`, without the first token, with the end
+            token where there is one, `pad_id` behind it; `lengths` int32
+            `(B, N)`, tokens, the end token included; `scores` float32
+            `(B, N)`, what ranks; `token_scores` float32 `(B, N, T)`, the
+            log-probability of each token in nats, 0 on padding; and
+            `alignments` float32 `(B, N, T, S)`, 0 on padding, if recorded.
+
+        Raises:
+            ValueError, TypeError: an argument, or what `step` returned, is
+                not as stated above.
+        """
+        checks.check_instance("step", step, Callable, "callable")
+        if isinstance(batch_size, numbers.Number):
+            checks.check_integer("batch_size", batch_size, 0)
+        checks.check_positive("max_length", max_length)
+        for name, value in [
+            ("bos_id", bos_id),
+            ("eos_id", eos_id),
+            ("pad_id", pad_id),
+        ]:
+            checks.check_integer(name, value, 0)
+        task = Task(
+            batch_size,
+            self.beam_size,
+            max_length,
+            bos_id,
+            eos_id,
+            pad_id,
+            record_alignments,
+        )
+        return self.run(Stepper(step, state, context, task), task)
+
+    def run(self, stepper: Stepper, task: Task) -> dict[str, Tensor]:
+        """Returns what `search` returns, its arguments being checked."""
+        raise NotImplementedError
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the arguments of the constructor."""
+        return {}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "Search":
+        """Returns a search made from what `get_config` returned."""
+        return cls(**config)

@@ -1,0 +1,155 @@
+"""Recurrent cells, split into what needs the previous step and what not."""
+
+from typing import Any
+from typing import TypeAlias
+
+import keras
+from keras import ops
+
+from keras_s2s import checks
+from keras_s2s.recurrence import linear
+
+Tensor: TypeAlias = Any
+
+
+class Cell(keras.layers.Layer):
+    """What every recurrent cell is made of.
+
+    `project` does all that does not depend on the previous step, so that it
+    runs for a whole sequence at once; `advance` does the rest of one step.
+    The output of a cell is the first tensor of its state.
+
+    Args:
+        units: int > 0. Size of each state tensor.
+        feed_dim: int >= 0. Size of a second input that is known only when
+            the previous step is done. Default: 0, none.
+    """
+
+    num_gates: int
+    num_states: int
+
+    def __init__(self, units: int, feed_dim: int = 0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        checks.check_positive("units", units)
+        checks.check_integer("feed_dim", feed_dim, 0)
+        self.units = units
+        self.feed_dim = feed_dim
+
+    def build(self, input_shape: tuple) -> None:
+        size = self.num_gates * self.units
+        self.kernel = self.add_weight(
+            shape=(input_shape[-1], size),
+            initializer="glorot_uniform",
+            name="kernel",
+        )
+        self.recurrent_kernel = self.add_weight(
+            shape=(self.units, size),
+            initializer="orthogonal",
+            name="recurrent_kernel",
+        )
+        if self.feed_dim:
+            self.feed_kernel = self.add_weight(
+                shape=(self.feed_dim, size),
+                initializer="glorot_uniform",
+                name="feed_kernel",
+            )
+        self.bias = self.add_weight(
+            shape=(size,), initializer=self.initialize_bias, name="bias"
+        )
+
+    def initialize_bias(self, shape: tuple, dtype: str) -> Tensor:
+        return ops.zeros(shape, dtype)
+
+    def project(self, inputs: Tensor) -> Tensor:
+        """Float `(..., D)` -> `(..., G)`, the input's part of the gates."""
+        return linear(inputs, self.kernel) + ops.cast(self.bias, inputs.dtype)
+
+    def project_feed(self, feed: Tensor) -> Tensor:
+        """Float `(..., F)` -> `(..., G)`, the second input's part."""
+        return linear(feed, self.feed_kernel)
+
+    def advance(self, projected: Tensor, state: list[Tensor]) -> list[Tensor]:
+        """One step: float `(..., G)` and the state -> the next state."""
+        raise NotImplementedError
+
+    def call(self, inputs: Tensor, state: list[Tensor]) -> list[Tensor]:
+        return self.advance(self.project(inputs), state)
+
+    def get_config(self) -> dict[str, Any]:
+        config = {"units": self.units, "feed_dim": self.feed_dim}
+        return {**super().get_config(), **config}
+
+
+@keras.saving.register_keras_serializable(package="keras_s2s")
+class LSTMCell(Cell):
+    """Long short-term memory: state `[h, c]`, each float `(..., units)`.
+
+    Args:
+        units: int > 0. Size of the output.
+        feed_dim: int >= 0. Size of a second input, as in `Cell`. Default: 0.
+
+    Source: Hochreiter and Schmidhuber, 1997; the forget gate, whose bias
+    starts at 1, from Gers et al., 2000, https://doi.org/10.1162/089976600300015015
+    """
+
+    num_gates = 4
+    num_states = 2
+
+    def initialize_bias(self, shape: tuple, dtype: str) -> Tensor:
+        is_forget = ops.arange(shape[0]) // self.units == 1
+        return ops.cast(is_forget, dtype)
+
+    def advance(self, projected: Tensor, state: list[Tensor]) -> list[Tensor]:
+        h, c = state
+        gates = projected + linear(h, self.recurrent_kernel)
+        # In the order input, forget, output, candidate.
+        sigmoids = ops.sigmoid(gates[..., : 3 * self.units])
+        candidate = ops.tanh(gates[..., 3 * self.units :])
+        i, f, o = ops.split(sigmoids, 3, axis=-1)
+        c = f * c + i * candidate
+        return [o * ops.tanh(c), c]
+
+
+@keras.saving.register_keras_serializable(package="keras_s2s")
+class GRUCell(Cell):
+    """Gated recurrent unit: state `[h]`, float `(..., units)`.
+
+    The reset gate acts after the recurrent product, as in cuDNN and in
+    `keras.layers.GRU`, so that one product serves all gates.
+
+    Args:
+        units: int > 0. Size of the output.
+        feed_dim: int >= 0. Size of a second input, as in `Cell`. Default: 0.
+
+    Source: Cho et al., 2014, eq. 5 to 8, https://arxiv.org/abs/1406.1078
+    """
+
+    num_gates = 3
+    num_states = 1
+
+    def build(self, input_shape: tuple) -> None:
+        super().build(input_shape)
+        self.candidate_bias = self.add_weight(
+            shape=(self.units,), initializer="zeros", name="candidate_bias"
+        )
+
+    def advance(self, projected: Tensor, state: list[Tensor]) -> list[Tensor]:
+        (h,) = state
+        recurrent = linear(h, self.recurrent_kernel)
+        size = 2 * self.units
+        gates = ops.sigmoid(projected[..., :size] + recurrent[..., :size])
+        update, reset = ops.split(gates, 2, axis=-1)
+        bias = ops.cast(self.candidate_bias, h.dtype)
+        candidate = ops.tanh(
+            projected[..., size:] + reset * (recurrent[..., size:] + bias)
+        )
+        return [candidate + update * (h - candidate)]
+
+
+CELLS = {"lstm": LSTMCell, "gru": GRUCell}
+
+
+def make_cell(kind: str, units: int, feed_dim: int = 0, **kwargs: Any) -> Cell:
+    """Makes a cell by its kind, "lstm" or "gru"."""
+    checks.check_option("cell", kind, CELLS)
+    return CELLS[kind](units, feed_dim, **kwargs)

@@ -1,0 +1,52 @@
+"""What users subclass to bring another decoder."""
+
+from typing import Any
+from typing import TypeAlias
+
+import keras
+
+Tensor: TypeAlias = Any
+
+
+class Decoder(keras.layers.Layer):
+    """Maps a target and the memory of its source to logits.
+
+    A decoder has two faces that share all weights and must agree: `call`
+    runs a whole target, for training and scoring; `step` runs one position
+    for K hypotheses a sentence, for search. The beam axis is a query axis:
+    the memory keeps its shape `(B, S, D)` in both.
+
+    Subclasses write the four methods below.
+    """
+
+    def call(
+        self, target_ids: Tensor, memory: dict, training: bool | None = None
+    ) -> Tensor:
+        """Int32 `(B, T)`, beginning with bos, and memory -> `(B, T, V)`."""
+        raise NotImplementedError(_missing(self, "call"))
+
+    def prepare(self, memory: dict) -> Any:
+        """Memory -> context: nested tensors `(B, ...)`.
+
+        What every step reads and none changes.
+        """
+        raise NotImplementedError(_missing(self, "prepare"))
+
+    def initial_state(
+        self, memory: dict, beam_size: int, max_length: int
+    ) -> Any:
+        """Memory -> the first state: nested tensors `(B, K, ...)`.
+
+        An entry named `alignment`, `(B, K, S)`, is recorded by the search.
+        """
+        raise NotImplementedError(_missing(self, "initial_state"))
+
+    def step(
+        self, token_ids: Tensor, state: Any, context: Any, position: Tensor
+    ) -> tuple[Tensor, Any]:
+        """Int32 `(B, K)` -> logits `(B, K, V)` and the next state."""
+        raise NotImplementedError(_missing(self, "step"))
+
+
+def _missing(decoder: Decoder, name: str) -> str:
+    return f"{type(decoder).__name__} must implement `{name}`."

@@ -1,0 +1,444 @@
+"""The recurrent decoder, with attention or a fixed context."""
+
+from typing import Any
+from typing import TypeAlias
+
+import keras
+from keras import ops
+
+from keras_s2s import checks
+from keras_s2s import masking
+from keras_s2s.layers.attention import make_attention
+from keras_s2s.layers.bridge import Bridge
+from keras_s2s.layers.cells import make_cell
+from keras_s2s.layers.decoder import Decoder
+from keras_s2s.layers.readout import OutputLayer
+from keras_s2s.layers.readout import Readout
+from keras_s2s.layers.stack import run_cell
+from keras_s2s.recurrence import PREFERS_JIT
+from keras_s2s.recurrence import scan
+
+Tensor: TypeAlias = Any
+
+
+@keras.saving.register_keras_serializable(package="keras_s2s")
+class RNNDecoder(Decoder):
+    """Writes a target token by token from a memory.
+
+    With h_t = f(h_{t-1}, y_{t-1}, c) and P(y_t) = g(h_t, y_{t-1}, c), the
+    context c is a weighted sum of the memory, new at each step (`attention`),
+    one vector for the whole target (`context`), or only the first state.
+
+    Masking: the memory's mask says what attention may see. Padding of the
+    target stands behind every real token, so it changes none of them.
+
+    Args:
+        vocabulary_size: int > 0.
+        embedding_dim: int > 0. Size of the target embedding.
+        units: int > 0. Size of each layer.
+        cell: str. "lstm" or "gru". Default: "lstm".
+        num_layers: int > 0. Default: 1.
+        attention: "additive", "dot", "general" (or "multiplicative"),
+            "scaled", an `Attention` layer, or None. Default: "additive".
+        input_feeding: bool. Gives the cell the previous readout (with
+            attention) or the context (without) beside the token.
+            Default: True.
+        bridge: str. How the encoder's state becomes the first state:
+            "dense", "pass" or "zero"; see `Bridge`. Default: "dense".
+        dropout: float in [0, 1). Share of the embedding, of what goes from
+            layer to layer and of the readout that is set to 0. Default: 0.0.
+        residual: bool. Adds its input to the output of each layer from the
+            second on. Default: True.
+        context: str or None. Without attention, the one vector c: "state",
+            the encoder's final states side by side; "mean", the mean of its
+            outputs; None, no context. Default: None.
+        readout: str or None. What the output sees: "attentional", h and c;
+            "deep", h, c and y_{t-1}; "state", h alone. Default: "attentional"
+            where there is a context, else "state".
+        readout_units: int > 0. Size of the readout. Default: `units`, or
+            `embedding_dim` if the embeddings are tied.
+        attention_units: int > 0. Hidden size of additive attention.
+            Default: `units`.
+        tie_embeddings: bool. The output layer's weights are the target
+            embedding's. Default: False.
+        pad_id: int >= 0. Default: 0.
+
+    Call arguments:
+        target_ids: int32 `(B, T)`, beginning with bos.
+        memory: dict, an encoder's result.
+        training: bool or None. Whether dropout acts.
+
+    Returns:
+        Logits, float `(B, T, V)`.
+
+    Raises:
+        ValueError: a size is not positive, a name unknown, or the sizes of
+            tied embeddings differ.
+
+    Example:
+
+    >>> import keras_s2s as s2s
+    >>> encoder = s2s.layers.RNNEncoder(20, embedding_dim=8, units=16)
+    >>> decoder = s2s.layers.RNNDecoder(30, embedding_dim=8, units=16)
+    >>> memory = encoder(keras.ops.convert_to_tensor([[5, 6, 3], [7, 3, 0]]))
+    >>> target_ids = keras.ops.convert_to_tensor([[2, 9, 8, 7], [2, 4, 0, 0]])
+    >>> tuple(decoder(target_ids, memory).shape)
+    (2, 4, 30)
+
+    Source: Luong et al., 2015 (attentional vector, input feeding),
+    https://arxiv.org/abs/1508.04025; Bahdanau et al., 2015 (attention, deep
+    output), https://arxiv.org/abs/1409.0473; Cho et al., 2014 (fixed
+    context), https://arxiv.org/abs/1406.1078; Sutskever et al., 2014 (only
+    the first state), https://arxiv.org/abs/1409.3215
+    """
+
+    def __init__(
+        self,
+        vocabulary_size: int,
+        embedding_dim: int,
+        units: int,
+        cell: str = "lstm",
+        num_layers: int = 1,
+        attention: Any = "additive",
+        input_feeding: bool = True,
+        bridge: str = "dense",
+        dropout: float = 0.0,
+        residual: bool = True,
+        context: str | None = None,
+        readout: str | None = None,
+        readout_units: int | None = None,
+        attention_units: int | None = None,
+        tie_embeddings: bool = False,
+        pad_id: int = 0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        checks.check_positive("vocabulary_size", vocabulary_size)
+        checks.check_positive("embedding_dim", embedding_dim)
+        checks.check_positive("num_layers", num_layers)
+        checks.check_rate("dropout", dropout)
+        checks.check_option("context", context, (None, "state", "mean"))
+        if attention is not None and context is not None:
+            checks.fail("context", "None where there is attention", context)
+        self.vocabulary_size = vocabulary_size
+        self.embedding_dim = embedding_dim
+        self.units = units
+        self.cell = cell
+        self.num_layers = num_layers
+        self.attention = attention
+        self.input_feeding = input_feeding
+        self.bridge = bridge
+        self.dropout = dropout
+        self.residual = residual
+        self.context = context
+        self.readout = readout
+        self.readout_units = readout_units
+        self.attention_units = attention_units
+        self.tie_embeddings = tie_embeddings
+        self.pad_id = pad_id
+        self.supports_jit = PREFERS_JIT
+        self._make_layers()
+
+    def _make_layers(self) -> None:
+        policy = self.dtype_policy
+        self.embedding = keras.layers.Embedding(
+            self.vocabulary_size,
+            self.embedding_dim,
+            dtype=policy,
+            name="embedding",
+        )
+        self.dropout_layer = keras.layers.Dropout(self.dropout, dtype=policy)
+        self.attention_layer = make_attention(
+            self.attention, self.attention_units or self.units, dtype=policy
+        )
+        has_context = self.attention is not None or self.context is not None
+        kind = self.readout or ("attentional" if has_context else "state")
+        size = self.embedding_dim if self.tie_embeddings else self.units
+        self.readout_layer = Readout(
+            self.readout_units or size,
+            kind,
+            has_context,
+            dtype=policy,
+            name="readout",
+        )
+        self.output_layer = OutputLayer(
+            self.vocabulary_size,
+            self.tie_embeddings,
+            dtype=policy,
+            name="output",
+        )
+        # Whether each step reads what the step before wrote, beside the state.
+        self.feeds_back = self.input_feeding and self.attention is not None
+
+    def build(self, target_ids_shape: tuple, memory_shape: dict) -> None:
+        memory_dim = memory_shape["outputs"][-1]
+        context_dim = None
+        if self.attention_layer is not None:
+            context_dim = memory_dim
+            self.attention_layer.build((self.units,), (memory_dim,))
+        elif self.context == "mean":
+            context_dim = memory_dim
+        elif self.context == "state":
+            context_dim = sum(s[-1] for s in memory_shape["state"])
+        self.embedding.build()
+        self.readout_layer.build(self.units, context_dim, self.embedding_dim)
+        features_dim = self.readout_layer.dim
+        if self.tie_embeddings and features_dim != self.embedding_dim:
+            checks.fail(
+                "embedding_dim",
+                f"the size of the readout, {features_dim}, where the "
+                "embeddings are tied",
+                self.embedding_dim,
+            )
+        self.output_layer.build((None, features_dim))
+        feed_dim = 0
+        if self.input_feeding and context_dim:
+            uses_readout = self.readout_layer.kind != "state"
+            is_fed = self.feeds_back and uses_readout
+            feed_dim = features_dim if is_fed else context_dim
+        self._build_cells(feed_dim, memory_shape)
+
+    def _build_cells(self, feed_dim: int, memory_shape: dict) -> None:
+        self.feed_dim = feed_dim
+        self.cells = []
+        size = self.embedding_dim
+        for layer in range(self.num_layers):
+            cell = make_cell(
+                self.cell,
+                self.units,
+                feed_dim if layer == 0 else 0,
+                dtype=self.dtype_policy,
+                name=f"cell_{layer}",
+            )
+            cell.build((None, size))
+            size = self.units
+            self.cells.append(cell)
+        sizes = [cell.units for cell in self.cells for _ in range(cell.num_states)]
+        self.bridge_layer = Bridge(
+            self.bridge, sizes, dtype=self.dtype_policy, name="bridge"
+        )
+        self.bridge_layer.build(memory_shape)
+
+    def call(
+        self,
+        target_ids: Tensor,
+        memory: dict[str, Any],
+        training: bool | None = None,
+    ) -> Tensor:
+        return self.project(self.features(target_ids, memory, training))
+
+    def features(
+        self,
+        target_ids: Tensor,
+        memory: dict[str, Any],
+        training: bool | None = None,
+    ) -> Tensor:
+        """As `call`, but float `(B, T, R)`: what the output layer sees."""
+        context = self.prepare(memory)
+        state = self.initial_state(memory, 1, 0)
+        state.pop("alignment", None)
+        # Time first from here on: (T, B, 1).
+        ids = ops.expand_dims(ops.transpose(target_ids), -1)
+        inputs = self._embed(ids, context, training)
+        mask = masking.padding_mask(target_ids, self.pad_id)
+        length = ops.max(masking.sequence_lengths(mask))
+        if self.feeds_back:
+            x = self._run_joint(inputs, state, context, length, training)
+        else:
+            x = self._run_layers(inputs, state, length, training)
+        x = ops.transpose(ops.squeeze(x, 2), (1, 0, 2))
+        if not self.feeds_back:
+            token = inputs["token"]
+            if token is not None:
+                token = ops.transpose(ops.squeeze(token, 2), (1, 0, 2))
+            vector, _ = self._attend(x, context)
+            x = self.readout_layer(x, vector, token)
+        return self.dropout_layer(x, training=training)
+
+    def project(self, features: Tensor) -> Tensor:
+        """Float `(..., R)` -> logits `(..., V)`."""
+        if self.tie_embeddings:
+            return self.output_layer(features, self.embedding.embeddings)
+        return self.output_layer(features)
+
+    def prepare(self, memory: dict[str, Any]) -> dict[str, Any]:
+        outputs, mask = memory["outputs"], memory["mask"]
+        if self.attention_layer is not None:
+            return self.attention_layer.prepare(outputs, mask)
+        if self.context == "mean":
+            weights = ops.expand_dims(mask, -1)
+            vector = masking.masked_mean(outputs, weights, axis=1)
+        elif self.context == "state":
+            vector = ops.concatenate(list(memory["state"]), axis=-1)
+        else:
+            return {}
+        return {"vector": ops.expand_dims(vector, 1)}
+
+    def initial_state(
+        self, memory: dict[str, Any], beam_size: int, max_length: int
+    ) -> dict[str, Any]:
+        outputs = memory["outputs"]
+        tensors = [
+            ops.repeat(ops.expand_dims(tensor, 1), beam_size, axis=1)
+            for tensor in self.bridge_layer(memory)
+        ]
+        size = self.cells[0].num_states
+        state = {
+            "cells": [
+                tensors[start : start + size]
+                for start in range(0, len(tensors), size)
+            ]
+        }
+        rows, length = ops.shape(outputs)[0], ops.shape(outputs)[1]
+        if self.feeds_back:
+            shape = (rows, beam_size, self.feed_dim)
+            state["feed"] = ops.zeros(shape, self.compute_dtype)
+        if self.attention_layer is not None:
+            shape = (rows, beam_size, length)
+            state["alignment"] = ops.zeros(shape, self.compute_dtype)
+        return state
+
+    def step(
+        self,
+        token_ids: Tensor,
+        state: dict[str, Any],
+        context: dict[str, Any],
+        position: Tensor,
+    ) -> tuple[Tensor, dict[str, Any]]:
+        inputs = self._embed(token_ids, context, training=False)
+        x, new_state = self._advance(inputs, state, context)
+        vector, weights = self._attend(x, context)
+        x = self.readout_layer(x, vector, inputs["token"])
+        if self.feeds_back:
+            new_state["feed"] = self._feed(x, vector)
+        if "alignment" in state:
+            new_state["alignment"] = weights
+        return self.project(x), new_state
+
+    def _embed(self, ids: Tensor, context: dict, training: Any) -> dict:
+        """Everything of a step that needs nothing of the step before."""
+        embedded = self.embedding(ids)
+        embedded = self.dropout_layer(embedded, training=training)
+        projected = self.cells[0].project(embedded)
+        if self.feed_dim and not self.feeds_back:
+            projected += self.cells[0].project_feed(context["vector"])
+        token = self.readout_layer.project_token(embedded)
+        return {"projected": projected, "token": token}
+
+    def _advance(
+        self, inputs: dict[str, Any], state: dict[str, Any], context: dict
+    ) -> tuple[Tensor, dict[str, Any]]:
+        """Runs the cells one step; returns h of the last, and the state."""
+        projected = inputs["projected"]
+        if self.feeds_back:
+            projected += self.cells[0].project_feed(state["feed"])
+        states, x = [], None
+        for layer, cell in enumerate(self.cells):
+            if layer > 0:
+                projected = cell.project(x)
+            states.append(cell.advance(projected, state["cells"][layer]))
+            output = states[-1][0]
+            x = output + x if layer > 0 and self.residual else output
+            if layer < self.num_layers - 1 and "dropout" in inputs:
+                x = x * inputs["dropout"][layer]
+        return x, {"cells": states}
+
+    def _attend(self, x: Tensor, context: dict) -> tuple[Tensor, Tensor]:
+        if self.attention_layer is None:
+            return self._fixed_context(x, context), None
+        return self.attention_layer.attend(x, context)
+
+    def _fixed_context(self, x: Tensor, context: dict) -> Tensor | None:
+        if self.context is None:
+            return None
+        # (B, 1, D) -> (B, K, D)
+        return context["vector"] + ops.zeros_like(x[..., :1])
+
+    def _feed(self, readout: Tensor, vector: Tensor) -> Tensor:
+        return vector if self.readout_layer.kind == "state" else readout
+
+    def _run_joint(
+        self,
+        inputs: dict,
+        state: dict,
+        context: dict,
+        length: Tensor,
+        training: Any,
+    ) -> Tensor:
+        """All layers, attention and readout in one loop: `(T, B, 1, R)`."""
+        if self.num_layers > 1 and self.dropout:
+            ones = ops.ones_like(inputs["projected"][..., : self.units])
+            inputs["dropout"] = [
+                self.dropout_layer(ones, training=training)
+                for _ in self.cells[1:]
+            ]
+
+        def step(state: dict, inputs: dict, context: dict) -> tuple:
+            x, new_state = self._advance(inputs, state, context)
+            vector, _ = self.attention_layer.attend(x, context)
+            x = self.readout_layer.call(x, vector, inputs.get("token"))
+            new_state["feed"] = self._feed(x, vector)
+            return new_state, x
+
+        if inputs["token"] is None:
+            inputs.pop("token")
+        layers = [*self.cells, self.attention_layer, self.readout_layer]
+        outputs, _ = scan(
+            step,
+            state,
+            inputs,
+            context,
+            deferred=[context[k] for k in self.attention_layer.linear_entries],
+            variables=[v for layer in layers for v in layer.variables],
+            length=length,
+        )
+        return outputs
+
+    def _run_layers(
+        self, inputs: dict, state: dict, length: Tensor, training: Any
+    ) -> Tensor:
+        """A loop for each layer, its input's part done before: `(T, B, 1, U)`."""
+        projected, x = inputs["projected"], None
+        for layer, cell in enumerate(self.cells):
+            if layer > 0:
+                projected = cell.project(x)
+            outputs, _ = run_cell(
+                cell, projected, state["cells"][layer], length=length
+            )
+            x = outputs + x if layer > 0 and self.residual else outputs
+            if layer < self.num_layers - 1:
+                x = self.dropout_layer(x, training=training)
+        return x
+
+    def get_config(self) -> dict[str, Any]:
+        attention = self.attention
+        if isinstance(attention, keras.layers.Layer):
+            attention = keras.saving.serialize_keras_object(attention)
+        config = {
+            "vocabulary_size": self.vocabulary_size,
+            "embedding_dim": self.embedding_dim,
+            "units": self.units,
+            "cell": self.cell,
+            "num_layers": self.num_layers,
+            "attention": attention,
+            "input_feeding": self.input_feeding,
+            "bridge": self.bridge,
+            "dropout": self.dropout,
+            "residual": self.residual,
+            "context": self.context,
+            "readout": self.readout,
+            "readout_units": self.readout_units,
+            "attention_units": self.attention_units,
+            "tie_embeddings": self.tie_embeddings,
+            "pad_id": self.pad_id,
+        }
+        return {**super().get_config(), **config}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "RNNDecoder":
+        if isinstance(config["attention"], dict):
+            config = dict(config)
+            config["attention"] = keras.saving.deserialize_keras_object(
+                config["attention"]
+            )
+        return cls(**config)

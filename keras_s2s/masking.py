@@ -1,0 +1,76 @@
+"""Masks (bool, True = real token), lengths and masked means."""
+
+from typing import Any
+from typing import TypeAlias
+
+from keras import ops
+
+from keras_s2s.checks import fail
+
+Tensor: TypeAlias = Any
+
+# Replaces the scores of padded positions before a softmax, in float32.
+MASKED_SCORE = -1e9
+
+
+def padding_mask(ids: Tensor, pad_id: int = 0) -> Tensor:
+    """Returns bool, shaped like `ids`: True where there is a real token."""
+    return ops.not_equal(ids, pad_id)
+
+
+def sequence_lengths(mask: Tensor) -> Tensor:
+    """Returns int32 `(B,)`: the number of real tokens of each row."""
+    return ops.sum(ops.cast(mask, "int32"), axis=1)
+
+
+def masked_mean(values: Tensor, mask: Tensor, axis: Any = None) -> Tensor:
+    """Returns the mean of `values` where `mask` is True, else 0.
+
+    Args:
+        values: float tensor.
+        mask: bool tensor that broadcasts to `values`.
+        axis: int, tuple or None. The axes to average over. Default: all.
+    """
+    weights = ops.broadcast_to(ops.cast(mask, values.dtype), ops.shape(values))
+    total = ops.sum(values * weights, axis=axis)
+    return ops.divide_no_nan(total, ops.sum(weights, axis=axis))
+
+
+def masked_softmax(scores: Tensor, mask: Tensor) -> Tensor:
+    """Returns the softmax over the last axis, exactly 0 on padding.
+
+    Computed in float32 at least, whatever the dtype of `scores`. A row
+    without any real position gets uniform weights, never NaN.
+    """
+    dtype = scores.dtype
+    if dtype in ("float16", "bfloat16"):
+        scores = ops.cast(scores, "float32")
+    scores = ops.where(mask, scores, MASKED_SCORE)
+    return ops.cast(ops.softmax(scores, axis=-1), dtype)
+
+
+def token_weights(
+    labels: Tensor, sample_weight: Tensor = None, ignore_id: int | None = 0
+) -> Tensor:
+    """Returns float32 `(B, T)`: what each label counts, 0 where it does not.
+
+    Args:
+        labels: int `(B, T)`.
+        sample_weight: float `(B, T)`, `(B, 1)` or `(B,)`, >= 0, or None.
+            The weight of each label or of each row. Default: all 1.
+        ignore_id: int or None. Labels equal to it count nothing, whatever
+            their sample weight. None masks no label. Default: 0.
+    """
+    weights = ops.ones_like(labels, dtype="float32")
+    if ignore_id is not None:
+        weights = ops.cast(padding_mask(labels, ignore_id), "float32")
+    if sample_weight is None:
+        return weights
+    sample_weight = ops.cast(ops.convert_to_tensor(sample_weight), "float32")
+    if len(sample_weight.shape) == 1:
+        sample_weight = ops.expand_dims(sample_weight, -1)
+    if len(sample_weight.shape) != 2:
+        shape = tuple(sample_weight.shape)
+        rule = "of shape (B,), (B, 1) or (B, T)"
+        fail("sample_weight", rule, shape)
+    return weights * sample_weight

@@ -1,0 +1,88 @@
+"""Checks of what comes into a model as arrays, before any graph runs."""
+
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_s2s import checks
+from keras_s2s.data import SequencePairs
+
+
+def check_pairs(data: Any, labels: Any, encoder: Any, decoder: Any) -> None:
+    """Refuses training data with ids outside a vocabulary.
+
+    Data that cannot be looked at beforehand, a generator say, passes.
+
+    Args:
+        data: dict of arrays, or a `SequencePairs`.
+        labels: array `(B, T)` or None.
+        encoder: layer. Its `vocabulary_size` counts, if it has one.
+        decoder: layer, likewise.
+
+    Raises:
+        ValueError: an id is negative or not in the vocabulary.
+    """
+    source_size = getattr(encoder, "vocabulary_size", None)
+    target_size = getattr(decoder, "vocabulary_size", None)
+    if isinstance(data, SequencePairs):
+        pairs = [
+            ("source_ids", data.max_source_id, source_size),
+            ("target_ids", data.max_target_id, target_size),
+        ]
+    elif isinstance(data, dict):
+        pairs = [
+            ("source_ids", data.get("source_ids"), source_size),
+            ("target_ids", data.get("target_ids"), target_size),
+            ("labels", labels, target_size),
+        ]
+    else:
+        return
+    for name, ids, size in pairs:
+        if ids is not None and size is not None and _is_integer(ids):
+            checks.check_ids(name, ids, size)
+
+
+def check_source_ids(source_ids: Any, encoder: Any) -> np.ndarray:
+    """Returns sources as an int32 array, or refuses them.
+
+    Args:
+        source_ids: int array `(B, S)`, or a list of lists of ids, which is
+            padded.
+        encoder: layer. Its `vocabulary_size` and `pad_id` count.
+
+    Returns:
+        Int32 `(B, S)`.
+
+    Raises:
+        ValueError: an id outside the vocabulary, or a row of only padding.
+    """
+    pad_id = getattr(encoder, "pad_id", 0)
+    if isinstance(source_ids, (list, tuple)):
+        source_ids = pad_rows(source_ids, pad_id)
+    source_ids = keras.ops.convert_to_numpy(source_ids)
+    if source_ids.ndim != 2 or not _is_integer(source_ids):
+        found = (source_ids.shape, str(source_ids.dtype))
+        checks.fail("source_ids", "an integer array (B, S)", found)
+    checks.check_ids("source_ids", source_ids, encoder.vocabulary_size)
+    empty = np.flatnonzero(np.all(source_ids == pad_id, axis=1))
+    if len(empty):
+        rule = "rows with at least one token that is not padding"
+        found = f"only padding in row {empty[0]}"
+        checks.fail("source_ids", rule, found)
+    return source_ids.astype("int32")
+
+
+def pad_rows(rows: Any, pad_id: int, multiple: int = 1) -> np.ndarray:
+    """Pads lists of ids on the right: int32 `(B, S)`, S a `multiple`."""
+    length = max((len(row) for row in rows), default=0)
+    length = -(-max(length, 1) // multiple) * multiple
+    padded = np.full((len(rows), length), pad_id, "int32")
+    for row, ids in zip(padded, rows):
+        row[: len(ids)] = ids
+    return padded
+
+
+def _is_integer(ids: Any) -> bool:
+    kind = np.asarray(keras.ops.convert_to_numpy(ids)).dtype.kind
+    return kind in "iu"

@@ -1,0 +1,236 @@
+"""Search over a trained encoder and decoder, as a model of its own."""
+
+from typing import Any
+from typing import TypeAlias
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_s2s import checks
+from keras_s2s.decoding import BeamSearch
+from keras_s2s.decoding.search import Search
+from keras_s2s.layers.decoder import Decoder
+from keras_s2s.layers.encoder import Encoder
+from keras_s2s.models.door import check_source_ids
+from keras_s2s.models.seq2seq import Seq2Seq
+
+Tensor: TypeAlias = Any
+
+
+@keras.saving.register_keras_serializable(package="keras_s2s")
+class Generator(keras.layers.Layer):
+    """Encodes a source and searches for its best targets.
+
+    Args:
+        encoder, decoder: built layers.
+        search: a search of `keras_s2s.decoding`.
+        max_length: int > 0. The most tokens to generate, end token included.
+        bos_id, eos_id, pad_id: int >= 0.
+        return_alignments: bool.
+
+    Call arguments:
+        source: what the encoder takes; int32 `(B, S)` for text.
+
+    Returns:
+        The dict that `InferenceModel` returns.
+    """
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        decoder: Decoder,
+        search: Search,
+        max_length: int,
+        bos_id: int,
+        eos_id: int,
+        pad_id: int,
+        return_alignments: bool,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(dtype=decoder.dtype_policy, **kwargs)
+        self.encoder = encoder
+        self.decoder = decoder
+        self.search = search
+        self.max_length = max_length
+        self.bos_id = bos_id
+        self.eos_id = eos_id
+        self.pad_id = pad_id
+        self.return_alignments = return_alignments
+        self.built = True
+
+    def call(self, source: Tensor) -> dict[str, Tensor]:
+        memory = self.encoder(source, training=False)
+        return self.search.search(
+            self.decoder.step,
+            self.decoder.initial_state(
+                memory, self.search.beam_size, self.max_length
+            ),
+            self.decoder.prepare(memory),
+            batch_size=ops.shape(memory["outputs"])[0],
+            max_length=self.max_length,
+            bos_id=self.bos_id,
+            eos_id=self.eos_id,
+            pad_id=self.pad_id,
+            record_alignments=self.return_alignments,
+        )
+
+    def compute_output_spec(self, source: Any) -> dict[str, Any]:
+        rows, count = source.shape[0], self.search.num_hypotheses
+        hypotheses = (rows, count, self.max_length)
+        spec = {
+            "ids": keras.KerasTensor(hypotheses, dtype="int32"),
+            "lengths": keras.KerasTensor((rows, count), dtype="int32"),
+            "scores": keras.KerasTensor((rows, count), dtype="float32"),
+            "token_scores": keras.KerasTensor(hypotheses, dtype="float32"),
+        }
+        if self.return_alignments:
+            shape = (*hypotheses, None)
+            spec["alignments"] = keras.KerasTensor(shape, dtype="float32")
+        return spec
+
+
+@keras.saving.register_keras_serializable(package="keras_s2s")
+class InferenceModel(keras.Model):
+    """Translates: source ids in, the best target ids out.
+
+    The whole search runs in the graph. Weights are shared with `model`:
+    training goes on there, and shows here.
+
+    Masking: padding of the source changes no result, and neither does any
+    other sentence of the batch.
+
+    Args:
+        model: `Seq2Seq`, or a functional model that holds one `Encoder` and
+            one `Decoder`.
+        search: a search of `keras_s2s.decoding`. Default: `BeamSearch()`.
+        max_length: int > 0. The most tokens to generate, end token included.
+            Default: 64.
+        bos_id, eos_id, pad_id: int >= 0. Default: 2, 3, 0.
+        return_alignments: bool. Returns attention weights as well.
+            Default: False.
+
+    Call arguments:
+        source_ids: int `(B, S)`. `predict` also takes a list of id lists.
+
+    Returns:
+        Dict, N best hypotheses first: `ids`, int32 `(B, N, T)`, without bos,
+        with eos where a hypothesis ended, `pad_id` behind it; `lengths`,
+        int32 `(B, N)`, tokens, eos included; `scores`, float32 `(B, N)`,
+        nats, what ranks; `token_scores`, float32 `(B, N, T)`, nats; and with
+        `return_alignments`, `alignments`, float32 `(B, N, T, S)`.
+
+    Raises:
+        ValueError: `model` does not hold one encoder and one decoder; an id
+            is outside the vocabulary; a source is only padding.
+
+    Example:
+
+    >>> import keras_s2s as s2s
+    >>> encoder = s2s.layers.RNNEncoder(20, embedding_dim=8, units=16)
+    >>> decoder = s2s.layers.RNNDecoder(30, embedding_dim=8, units=16)
+    >>> model = s2s.models.Seq2Seq(encoder, decoder)
+    >>> inference = s2s.models.InferenceModel(model, max_length=5)
+    >>> result = inference.predict([[5, 6, 3], [7, 3]], verbose=0)
+    >>> result["ids"].shape
+    (2, 1, 5)
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        search: Search | None = None,
+        max_length: int = 64,
+        bos_id: int = 2,
+        eos_id: int = 3,
+        pad_id: int = 0,
+        return_alignments: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        checks.check_positive("max_length", max_length)
+        search = BeamSearch() if search is None else search
+        checks.check_instance(
+            "search", search, Search, "a search of keras_s2s.decoding"
+        )
+        encoder, decoder = find_parts(model)
+        generator = Generator(
+            encoder,
+            decoder,
+            search,
+            max_length,
+            bos_id,
+            eos_id,
+            pad_id,
+            return_alignments,
+        )
+        source = encoder.make_input()
+        super().__init__(inputs=source, outputs=generator(source), **kwargs)
+        self.generator = generator
+        self.encoder = encoder
+        self.decoder = decoder
+        self.search = search
+        self.max_length = max_length
+        self.bos_id = bos_id
+        self.eos_id = eos_id
+        self.pad_id = pad_id
+        self.return_alignments = return_alignments
+
+    def predict(self, x: Any, *args: Any, **kwargs: Any) -> dict:
+        """As `keras.Model.predict`; takes lists of ids, and checks ids."""
+        if hasattr(self.encoder, "vocabulary_size") and isinstance(
+            x, (np.ndarray, list, tuple)
+        ):
+            x = check_source_ids(x, self.encoder)
+            if len(x) == 0:
+                return {
+                    key: ops.convert_to_numpy(value)
+                    for key, value in self(x).items()
+                }
+        return super().predict(x, *args, **kwargs)
+
+    def get_config(self) -> dict[str, Any]:
+        serialize = keras.saving.serialize_keras_object
+        return {
+            "encoder": serialize(self.encoder),
+            "decoder": serialize(self.decoder),
+            "search": serialize(self.search),
+            "max_length": self.max_length,
+            "bos_id": self.bos_id,
+            "eos_id": self.eos_id,
+            "pad_id": self.pad_id,
+            "return_alignments": self.return_alignments,
+            "name": self.name,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "InferenceModel":
+        config = dict(config)
+        encoder, decoder, config["search"] = (
+            keras.saving.deserialize_keras_object(config.pop(name))
+            for name in ("encoder", "decoder", "search")
+        )
+        return cls(Seq2Seq(encoder, decoder), **config)
+
+
+def find_parts(model: keras.Model) -> tuple[Encoder, Decoder]:
+    """Returns the one encoder and the one decoder of a model.
+
+    Raises:
+        ValueError: there is none, or more than one.
+    """
+    parts = []
+    for kind in (Encoder, Decoder):
+        found = [
+            layer
+            for layer in getattr(model, "layers", [])
+            if isinstance(layer, kind)
+        ]
+        if len(found) != 1:
+            name = kind.__name__
+            checks.fail(
+                "model",
+                f"a model with one keras_s2s.layers.{name} among its layers",
+                [layer.name for layer in getattr(model, "layers", [])],
+            )
+        parts.append(found[0])
+    return parts[0], parts[1]
