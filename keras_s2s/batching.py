@@ -48,10 +48,7 @@ def make_corpus(
         checks.fail(f"{name}[{row}]", rule, sequences[row], cure, error)
 
     for row, sequence in enumerate(sequences):
-        if (
-            np.ndim(sequence[:1] if isinstance(sequence, list) else sequence)
-            != 1
-        ):
+        if not hasattr(sequence, "__len__") or np.ndim(sequence[:1]) != 1:
             refuse(row, "a list of integer ids", TypeError)
         if not len(sequence):
             refuse(row, "a list of at least one id")

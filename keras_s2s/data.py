@@ -63,7 +63,9 @@ class SequencePairs(keras.utils.PyDataset):
         bos_id: int >= 0. Default: 2.
         eos_id: int >= 0. Default: 3.
         **kwargs: `workers`, `use_multiprocessing` and `max_queue_size` of
-            `keras.utils.PyDataset`. One worker is faster than any model.
+            `keras.utils.PyDataset`. Keep to one worker: it makes thousands
+            of batches a second, while with more Keras hands batches of one
+            epoch over to the next under JAX and torch.
     Raises:
         TypeError: Ids are not integers.
         ValueError: A side is empty, or longer than the other; an id or an
@@ -96,25 +98,6 @@ class SequencePairs(keras.utils.PyDataset):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        positive = {
-            "batch_size": batch_size,
-            "batch_tokens": batch_tokens,
-            "max_source_length": max_source_length,
-            "max_target_length": max_target_length,
-            "num_shards": num_shards,
-        }
-        for name, value in positive.items():
-            if value is not None or name in ("batch_size", "num_shards"):
-                checks.check_positive(name, value)
-        ids = {"pad_id": pad_id, "bos_id": bos_id, "eos_id": eos_id}
-        for name, value in {"shard_index": shard_index, **ids}.items():
-            checks.check_integer(name, value, 0)
-        if shard_index >= num_shards:
-            rule = f"less than num_shards={num_shards}"
-            checks.fail("shard_index", rule, shard_index)
-        if pad_id in (bos_id, eos_id):
-            checks.fail("pad_id", "neither bos_id nor eos_id", pad_id)
-        checks.check_integer("seed", seed, 0)
         self.batch_size = batch_size
         self.batch_tokens = batch_tokens
         self.shuffle = shuffle
@@ -126,6 +109,7 @@ class SequencePairs(keras.utils.PyDataset):
         self.pad_id = pad_id
         self.bos_id = bos_id
         self.eos_id = eos_id
+        self._check_options()
         self._epoch = 0
         self._order = None
         batching.check_counts(
@@ -213,6 +197,21 @@ class SequencePairs(keras.utils.PyDataset):
     def pair_indices(self, index: int) -> np.ndarray:
         """Returns int64 `(B,)`: where the pairs of a batch were, from 0."""
         return self._find(index)[0]
+
+    def _check_options(self) -> None:
+        required = ["batch_size", "num_shards"]
+        optional = ["batch_tokens", "max_source_length", "max_target_length"]
+        for name in required + optional:
+            value = getattr(self, name)
+            if name in required or value is not None:
+                checks.check_positive(name, value)
+        for name in ("seed", "shard_index", "pad_id", "bos_id", "eos_id"):
+            checks.check_integer(name, getattr(self, name), 0)
+        if self.shard_index >= self.num_shards:
+            rule = f"less than num_shards={self.num_shards}"
+            checks.fail("shard_index", rule, self.shard_index)
+        if self.pad_id in (self.bos_id, self.eos_id):
+            checks.fail("pad_id", "neither bos_id nor eos_id", self.pad_id)
 
     def _padding(self, axis: int) -> float:
         places = np.sum(self._shapes[:, 0] * self._shapes[:, axis])
@@ -310,7 +309,7 @@ class TextPairs(SequencePairs):
     Example:
         ```python
         texts = ["a dog runs .", "a cat runs ."]
-        tokenizer = SentencePieceTokenizer.train(texts, vocabulary_size=20)
+        tokenizer = SentencePieceTokenizer.train(texts, vocabulary_size=17)
         data = TextPairs(texts, texts, tokenizer, tokenizer, batch_size=2)
         assert data.num_pairs == 2 and len(data) == 1
         ```

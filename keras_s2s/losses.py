@@ -122,6 +122,11 @@ class SequenceLoss(keras.losses.Loss):
         self.label_smoothing = float(label_smoothing)
         self.ignore_id = ignore_id
 
+    @property
+    def by_token(self) -> bool:
+        """Whether it matters not which tokens share a row."""
+        return self.normalizer in ("tokens", "none")
+
     def __call__(
         self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor = None
     ) -> Tensor:

@@ -3,6 +3,7 @@
 from typing import Any
 from typing import TypeAlias
 
+import keras
 from keras import ops
 
 from keras_s2s.checks import fail
@@ -43,8 +44,7 @@ def masked_softmax(scores: Tensor, mask: Tensor) -> Tensor:
     without any real position gets uniform weights, never NaN.
     """
     dtype = scores.dtype
-    if dtype in ("float16", "bfloat16"):
-        scores = ops.cast(scores, "float32")
+    scores = ops.cast(scores, keras.backend.result_type(dtype, "float32"))
     scores = ops.where(mask, scores, MASKED_SCORE)
     return ops.cast(ops.softmax(scores, axis=-1), dtype)
 

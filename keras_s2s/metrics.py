@@ -39,6 +39,9 @@ class SequenceMetric(keras.metrics.Metric):
         TypeError: `ignore_id` is no integer.
     """
 
+    # Whether it matters not which tokens share a row.
+    by_token = True
+
     def __init__(
         self,
         ignore_id: int | None = 0,
@@ -203,6 +206,8 @@ class SequenceAccuracy(SequenceMetric):
     >>> float(metric(labels, ops.one_hot([[3, 2], [3, 2]], 8)))
     0.5
     """
+
+    by_token = False
 
     def __init__(
         self,

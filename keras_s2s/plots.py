@@ -135,20 +135,22 @@ def _label_axes(
 
 def _find_fonts(characters: set[str], font: str | None) -> list[str]:
     """Returns the names of fonts that have the characters between them."""
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.font_manager import findfont
     from matplotlib.font_manager import fontManager
 
     names = ["DejaVu Sans"] if font is None else [font, "DejaVu Sans"]
     missing = {character for character in characters if character.isprintable()}
     for name in names:
-        missing -= _covered(name, missing)
-    for name in dict.fromkeys(entry.name for entry in fontManager.ttflist):
-        if not missing:
-            break
-        found = _covered(name, missing)
+        path = findfont(FontProperties(family=[name]))
+        missing -= _covered(path, missing)
+    for entry in fontManager.ttflist:
+        is_plain = entry.style == "normal" and entry.weight == 400
         # A last-resort font has a box for every character.
-        if found and not name.startswith("Last Resort"):
-            names.append(name)
+        if missing and is_plain and not entry.name.startswith("Last Resort"):
+            found = _covered(entry.fname, missing)
             missing -= found
+            names += [entry.name] if found else []
     if missing:
         warnings.warn(
             f"No installed font has {' '.join(sorted(missing))}: they are "
@@ -158,10 +160,8 @@ def _find_fonts(characters: set[str], font: str | None) -> list[str]:
     return names
 
 
-def _covered(name: str, characters: set[str]) -> set[str]:
-    from matplotlib.font_manager import FontProperties
-    from matplotlib.font_manager import findfont
+def _covered(path: str, characters: set[str]) -> set[str]:
     from matplotlib.font_manager import get_font
 
-    font = get_font(findfont(FontProperties(family=[name])))
+    font = get_font(path)
     return {one for one in characters if font.get_char_index(ord(one))}

@@ -96,7 +96,7 @@ class SentencePieceTokenizer(keras.layers.Layer):
     Example:
         ```python
         texts = ["a dog runs .", "a cat runs ."]
-        tokenizer = SentencePieceTokenizer.train(texts, vocabulary_size=20)
+        tokenizer = SentencePieceTokenizer.train(texts, vocabulary_size=17)
         ids = tokenizer.encode(texts, add_eos=True)
         assert tokenizer.decode(ids) == texts
         ```
@@ -256,7 +256,6 @@ class SentencePieceTokenizer(keras.layers.Layer):
             if ids.ndim != 2:
                 rule = "a list of id lists or an array (B, T)"
                 checks.fail("ids", rule, ids, error=TypeError)
-        ignored = [self.pad_id, self.bos_id, self.eos_id]
         rows = []
         for index, row in enumerate(ids):
             name = f"ids[{index}]"
@@ -265,8 +264,8 @@ class SentencePieceTokenizer(keras.layers.Layer):
                 rule = "a list of integer ids"
                 checks.fail(name, rule, row, error=TypeError)
             checks.check_ids(name, array, self.vocabulary_size)
-            kept = array[~np.isin(array, ignored)]
-            rows.append(kept.astype(int).tolist())
+            rows.append(array.astype(int).tolist())
+        # SentencePiece spells pad, bos and eos as nothing.
         return processor.decode(rows) if rows else []
 
     def save(self, path: str | os.PathLike) -> None:
@@ -344,8 +343,6 @@ def _read_texts(inputs: Any) -> list[str]:
 
 def _train(texts: list[str], settings: dict[str, Any]) -> bytes:
     writer = io.BytesIO()
-    if "input_sentence_size" in settings:
-        sentencepiece.set_random_generator_seed(0)  # it draws a sample
     try:
         sentencepiece.SentencePieceTrainer.train(
             sentence_iterator=iter(texts), model_writer=writer, **settings

@@ -34,10 +34,7 @@ def top_candidates(logits: Tensor, count: int) -> tuple[Tensor, Tensor]:
     if size < SMALLEST_SPLIT_ROW or num_blocks <= 2 * count:
         values, ids = ops.top_k(logits, count)
         return values, ops.cast(ids, "int32")
-    if num_blocks * width > size:
-        padding = ((0, 0), (0, num_blocks * width - size))
-        logits = ops.pad(logits, padding, constant_values=-math.inf)
-    blocks = ops.reshape(logits, (rows, num_blocks, width))
+    blocks = split_rows(logits, width, -math.inf)
     _, chosen = ops.top_k(ops.max(blocks, axis=-1), count)
     # In the order of their ids, so that equal values keep theirs.
     chosen = ops.cast(ops.sort(chosen, axis=-1), "int32")
@@ -62,17 +59,30 @@ def block_width(size: int, count: int) -> int:
     return best
 
 
-def log_normalizer(logits: Tensor, maximum: Tensor) -> Tensor:
+def split_rows(values: Tensor, width: int, padding: float) -> Tensor:
+    """Cuts rows `(R, C)` into blocks `(R, ceil(C / width), width)`."""
+    rows, size = ops.shape(values)
+    num_blocks = -(-size // width)
+    missing = num_blocks * width - size
+    if missing > 0:
+        widths = ((0, 0), (0, missing))
+        values = ops.pad(values, widths, constant_values=padding)
+    return ops.reshape(values, (rows, num_blocks, width))
+
+
+def log_normalizer(logits: Tensor, best: Tensor) -> Tensor:
     """Returns log(sum(exp(logits))) over the last axis, 0 if all are -inf.
 
     Args:
         logits: float `(R, V)`.
-        maximum: float `(R, 1)`. The largest of each row.
+        best: float `(R, C)`. Some of each row, the largest among them.
 
     Returns:
         Float `(R, 1)`, nats. Finite also for a row without a legal token,
         so that subtracting it never gives NaN.
     """
+    # XLA repeats a slice of a sort for every element of a row, but no maximum.
+    maximum = ops.max(best, axis=-1, keepdims=True)
     finite = ops.where(ops.isfinite(maximum), maximum, 0.0)
     total = ops.sum(ops.exp(logits - finite), axis=-1, keepdims=True)
     # The largest alone gives 1: less means that nothing is legal.

@@ -83,7 +83,7 @@ def find_candidates(logits: Tensor, open_scores: Tensor, task: Task) -> dict:
     count = min(2 * task.beam_size, logits.shape[-1])
     shape = (task.batch_size, task.beam_size, count)
     logits_kept, ids = top_candidates(logits, count)
-    normalizer = log_normalizer(logits, logits_kept[:, :1])
+    normalizer = log_normalizer(logits, logits_kept)
     token_scores = ops.reshape(logits_kept - normalizer, shape)
     scores = only_legal(ops.expand_dims(open_scores, -1) + token_scores)
     beams = ops.expand_dims(ops.arange(task.beam_size, dtype="int32"), -1)

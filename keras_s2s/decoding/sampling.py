@@ -7,9 +7,12 @@ import keras
 from keras import ops
 
 from keras_s2s import checks
+from keras_s2s.decoding.candidates import SMALLEST_SPLIT_ROW
 from keras_s2s.decoding.candidates import best_first
+from keras_s2s.decoding.candidates import block_width
 from keras_s2s.decoding.candidates import gather_beams
 from keras_s2s.decoding.candidates import log_normalizer
+from keras_s2s.decoding.candidates import split_rows
 from keras_s2s.decoding.candidates import top_candidates
 from keras_s2s.decoding.rows import search_rows
 from keras_s2s.decoding.search import Search
@@ -30,7 +33,8 @@ class RandomSampling(Search):
     dropped. Hypotheses come best first, those with an end token before those
     without.
 
-    A draw depends on the place of a sentence in its batch.
+    A draw depends on the place of a sentence in its batch, on the size of the
+    batch and on the backend, compiled or not.
 
     Args:
         temperature: float > 0. Below 1 sharper, above 1 flatter than the
@@ -160,6 +164,9 @@ def keep_nucleus(weights: Tensor, top_p: float) -> Tensor:
 def draw_places(weights: Tensor, noise: Tensor) -> Tensor:
     """Draws a column of each row, with probabilities as its `weights`.
 
+    A long row is cut into blocks: first a block is drawn, then a column of
+    it, as a sum over a row costs a fraction of a cumulative one.
+
     Args:
         weights: float `(R, C)`, >= 0.
         noise: float `(R, 1)` in [0, 1), uniform.
@@ -167,8 +174,21 @@ def draw_places(weights: Tensor, noise: Tensor) -> Tensor:
     Returns:
         Int32 `(R, 1)`. A column of weight 0 only if the row has no other.
     """
+    size = weights.shape[-1]
+    if size < SMALLEST_SPLIT_ROW:
+        return draw_column(weights, noise)[0]
+    width = block_width(size, 1)
+    blocks = split_rows(weights, width, 0.0)
+    chosen, noise = draw_column(ops.sum(blocks, axis=-1), noise)
+    kept = ops.squeeze(gather_beams(blocks, chosen), axis=1)
+    return chosen * width + draw_column(kept, noise)[0]
+
+
+def draw_column(weights: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+    """Returns a column of each row, and what is left of the noise."""
     cumulative = ops.cumsum(weights, axis=-1)
-    reached = ops.greater(cumulative, noise * cumulative[:, -1:])
+    target = noise * cumulative[:, -1:]
+    reached = ops.greater(cumulative, target)
     reached = ops.logical_and(reached, ops.greater(weights, 0.0))
     # Rounding can leave nothing reached: then the heaviest.
     drawn = ops.where(
@@ -176,4 +196,8 @@ def draw_places(weights: Tensor, noise: Tensor) -> Tensor:
         ops.cast(reached, "float32"),
         weights,
     )
-    return ops.cast(ops.argmax(drawn, axis=-1, keepdims=True), "int32")
+    column = ops.cast(ops.argmax(drawn, axis=-1, keepdims=True), "int32")
+    weight = gather_beams(weights, column)
+    missing = gather_beams(cumulative, column) - target
+    left = 1.0 - missing / ops.maximum(weight, 1e-30)
+    return column, ops.clip(left, 0.0, 1.0)

@@ -135,9 +135,9 @@ class Search:
     ) -> dict[str, Tensor]:
         """Searches for the best hypotheses of each sentence of a batch.
 
-        A token with a logit of -inf is never generated. Where fewer than N
-        hypotheses are possible, the places left have length 0, nothing but
-        padding and a score of -inf.
+        A token with a logit of -inf is never generated, nor any from logits
+        with a NaN. Where fewer than N hypotheses are possible, the places
+        left have length 0, nothing but padding and a score of -inf.
 
         Args:
             step: callable `step(token_ids, state, context, position)`.

@@ -59,9 +59,7 @@ class Attention(keras.layers.Layer):
         raise NotImplementedError
 
 
-def weigh(
-    scores: Tensor, prepared: dict[str, Tensor]
-) -> tuple[Tensor, Tensor]:
+def weigh(scores: Tensor, prepared: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
     """Scores `(B, T, S)` -> context `(B, T, D)`, weights `(B, T, S)`."""
     mask = ops.expand_dims(prepared["mask"], 1)
     weights = masking.masked_softmax(scores, mask)

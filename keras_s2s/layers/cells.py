@@ -42,17 +42,12 @@ class Cell(keras.layers.Layer):
             initializer="glorot_uniform",
             name="kernel",
         )
+        # One matrix for h and, below it, the second input.
         self.recurrent_kernel = self.add_weight(
-            shape=(self.units, size),
-            initializer="orthogonal",
+            shape=(self.units + self.feed_dim, size),
+            initializer=self.initialize_recurrent,
             name="recurrent_kernel",
         )
-        if self.feed_dim:
-            self.feed_kernel = self.add_weight(
-                shape=(self.feed_dim, size),
-                initializer="glorot_uniform",
-                name="feed_kernel",
-            )
         self.bias = self.add_weight(
             shape=(size,), initializer=self.initialize_bias, name="bias"
         )
@@ -60,17 +55,30 @@ class Cell(keras.layers.Layer):
     def initialize_bias(self, shape: tuple, dtype: str) -> Tensor:
         return ops.zeros(shape, dtype)
 
+    def initialize_recurrent(self, shape: tuple, dtype: str) -> Tensor:
+        size = shape[1]
+        kernel = keras.initializers.Orthogonal()((self.units, size), dtype)
+        if not self.feed_dim:
+            return kernel
+        feed = keras.initializers.GlorotUniform()((self.feed_dim, size), dtype)
+        return ops.concatenate([kernel, feed])
+
     def project(self, inputs: Tensor) -> Tensor:
         """Float `(..., D)` -> `(..., G)`, the input's part of the gates."""
         return linear(inputs, self.kernel) + ops.cast(self.bias, inputs.dtype)
 
-    def project_feed(self, feed: Tensor) -> Tensor:
-        """Float `(..., F)` -> `(..., G)`, the second input's part."""
-        return linear(feed, self.feed_kernel)
-
-    def advance(self, projected: Tensor, state: list[Tensor]) -> list[Tensor]:
-        """One step: float `(..., G)` and the state -> the next state."""
+    def advance(
+        self,
+        projected: Tensor,
+        state: list[Tensor],
+        feed: Tensor | None = None,
+    ) -> list[Tensor]:
+        """One step: `(..., G)`, the state, `(..., F)` -> the next state."""
         raise NotImplementedError
+
+    def join(self, h: Tensor, feed: Tensor | None) -> Tensor:
+        """Returns what `recurrent_kernel` multiplies."""
+        return h if feed is None else ops.concatenate([h, feed], axis=-1)
 
     def call(self, inputs: Tensor, state: list[Tensor]) -> list[Tensor]:
         return self.advance(self.project(inputs), state)
@@ -99,15 +107,17 @@ class LSTMCell(Cell):
         is_forget = ops.arange(shape[0]) // self.units == 1
         return ops.cast(is_forget, dtype)
 
-    def advance(self, projected: Tensor, state: list[Tensor]) -> list[Tensor]:
+    def advance(
+        self,
+        projected: Tensor,
+        state: list[Tensor],
+        feed: Tensor | None = None,
+    ) -> list[Tensor]:
         h, c = state
-        gates = projected + linear(h, self.recurrent_kernel)
-        # In the order input, forget, output, candidate.
-        sigmoids = ops.sigmoid(gates[..., : 3 * self.units])
-        candidate = ops.tanh(gates[..., 3 * self.units :])
-        i, f, o = ops.split(sigmoids, 3, axis=-1)
-        c = f * c + i * candidate
-        return [o * ops.tanh(c), c]
+        gates = projected + linear(self.join(h, feed), self.recurrent_kernel)
+        i, f, o, candidate = ops.split(gates, 4, axis=-1)
+        c = ops.sigmoid(f) * c + ops.sigmoid(i) * ops.tanh(candidate)
+        return [ops.sigmoid(o) * ops.tanh(c), c]
 
 
 @keras.saving.register_keras_serializable(package="keras_s2s")
@@ -115,7 +125,8 @@ class GRUCell(Cell):
     """Gated recurrent unit: state `[h]`, float `(..., units)`.
 
     The reset gate acts after the recurrent product, as in cuDNN and in
-    `keras.layers.GRU`, so that one product serves all gates.
+    `keras.layers.GRU`, so that one product serves all gates; a second input
+    takes part in it.
 
     Args:
         units: int > 0. Size of the output.
@@ -133,16 +144,20 @@ class GRUCell(Cell):
             shape=(self.units,), initializer="zeros", name="candidate_bias"
         )
 
-    def advance(self, projected: Tensor, state: list[Tensor]) -> list[Tensor]:
+    def advance(
+        self,
+        projected: Tensor,
+        state: list[Tensor],
+        feed: Tensor | None = None,
+    ) -> list[Tensor]:
         (h,) = state
-        recurrent = linear(h, self.recurrent_kernel)
-        size = 2 * self.units
-        gates = ops.sigmoid(projected[..., :size] + recurrent[..., :size])
-        update, reset = ops.split(gates, 2, axis=-1)
+        recurrent = linear(self.join(h, feed), self.recurrent_kernel)
+        z, r, n = ops.split(projected, 3, axis=-1)
+        update, reset, candidate = ops.split(recurrent, 3, axis=-1)
+        update = ops.sigmoid(z + update)
+        reset = ops.sigmoid(r + reset)
         bias = ops.cast(self.candidate_bias, h.dtype)
-        candidate = ops.tanh(
-            projected[..., size:] + reset * (recurrent[..., size:] + bias)
-        )
+        candidate = ops.tanh(n + reset * (candidate + bias))
         return [candidate + update * (h - candidate)]
 
 

@@ -16,7 +16,7 @@ class Decoder(keras.layers.Layer):
     for K hypotheses a sentence, for search. The beam axis is a query axis:
     the memory keeps its shape `(B, S, D)` in both.
 
-    Subclasses write the four methods below.
+    Subclasses write `call`, `prepare`, `initial_state` and `step`.
     """
 
     def call(
@@ -24,6 +24,19 @@ class Decoder(keras.layers.Layer):
     ) -> Tensor:
         """Int32 `(B, T)`, beginning with bos, and memory -> `(B, T, V)`."""
         raise NotImplementedError(_missing(self, "call"))
+
+    def features(
+        self, target_ids: Tensor, memory: dict, training: bool | None = None
+    ) -> Tensor:
+        """As `call`, up to the output layer: float `(B, T, R)`.
+
+        Optional, with `project`: training then computes no logits of padding.
+        """
+        raise NotImplementedError(_missing(self, "features"))
+
+    def project(self, features: Tensor) -> Tensor:
+        """The output layer: float `(..., R)` -> logits `(..., V)`."""
+        raise NotImplementedError(_missing(self, "project"))
 
     def prepare(self, memory: dict) -> Any:
         """Memory -> context: nested tensors `(B, ...)`.

@@ -126,7 +126,9 @@ class OutputLayer(keras.layers.Layer):
         self.vocabulary_size = vocabulary_size
         self.tied = tied
 
-    def build(self, features_shape: tuple, embeddings_shape: Any = None) -> None:
+    def build(
+        self, features_shape: tuple, embeddings_shape: Any = None
+    ) -> None:
         if not self.tied:
             self.kernel = self.add_weight(
                 shape=(features_shape[-1], self.vocabulary_size), name="kernel"
@@ -135,7 +137,9 @@ class OutputLayer(keras.layers.Layer):
             shape=(self.vocabulary_size,), initializer="zeros", name="bias"
         )
 
-    def call(self, features: Tensor, embeddings: Tensor | None = None) -> Tensor:
+    def call(
+        self, features: Tensor, embeddings: Tensor | None = None
+    ) -> Tensor:
         if self.tied:
             kernel = ops.transpose(ops.cast(embeddings, features.dtype))
         else:

@@ -10,11 +10,11 @@ from keras_s2s import checks
 from keras_s2s import masking
 from keras_s2s.layers.attention import make_attention
 from keras_s2s.layers.bridge import Bridge
-from keras_s2s.layers.cells import make_cell
 from keras_s2s.layers.decoder import Decoder
 from keras_s2s.layers.readout import OutputLayer
 from keras_s2s.layers.readout import Readout
-from keras_s2s.layers.stack import run_cell
+from keras_s2s.layers.stack import RecurrentStack
+from keras_s2s.layers.stack import count_steps
 from keras_s2s.recurrence import PREFERS_JIT
 from keras_s2s.recurrence import scan
 
@@ -115,7 +115,6 @@ class RNNDecoder(Decoder):
         super().__init__(**kwargs)
         checks.check_positive("vocabulary_size", vocabulary_size)
         checks.check_positive("embedding_dim", embedding_dim)
-        checks.check_positive("num_layers", num_layers)
         checks.check_rate("dropout", dropout)
         checks.check_option("context", context, (None, "state", "mean"))
         if attention is not None and context is not None:
@@ -169,6 +168,8 @@ class RNNDecoder(Decoder):
         )
         # Whether each step reads what the step before wrote, beside the state.
         self.feeds_back = self.input_feeding and self.attention is not None
+        # Whether each step reads the one context of the whole target.
+        self.feeds_context = self.input_feeding and self.context is not None
 
     def build(self, target_ids_shape: tuple, memory_shape: dict) -> None:
         memory_dim = memory_shape["outputs"][-1]
@@ -191,31 +192,29 @@ class RNNDecoder(Decoder):
                 self.embedding_dim,
             )
         self.output_layer.build((None, features_dim))
-        feed_dim = 0
-        if self.input_feeding and context_dim:
-            uses_readout = self.readout_layer.kind != "state"
-            is_fed = self.feeds_back and uses_readout
-            feed_dim = features_dim if is_fed else context_dim
-        self._build_cells(feed_dim, memory_shape)
-
-    def _build_cells(self, feed_dim: int, memory_shape: dict) -> None:
-        self.feed_dim = feed_dim
-        self.cells = []
-        size = self.embedding_dim
-        for layer in range(self.num_layers):
-            cell = make_cell(
-                self.cell,
-                self.units,
-                feed_dim if layer == 0 else 0,
-                dtype=self.dtype_policy,
-                name=f"cell_{layer}",
-            )
-            cell.build((None, size))
-            size = self.units
-            self.cells.append(cell)
-        sizes = [cell.units for cell in self.cells for _ in range(cell.num_states)]
+        uses_readout = self.readout_layer.kind != "state"
+        self.feed_dim = 0
+        if self.feeds_back:
+            self.feed_dim = features_dim if uses_readout else context_dim
+        token_dim = self.embedding_dim
+        if self.feeds_context:
+            token_dim += context_dim
+        self.stack = RecurrentStack(
+            self.cell,
+            self.units,
+            self.num_layers,
+            self.dropout,
+            self.residual,
+            self.feed_dim,
+            dtype=self.dtype_policy,
+            name="stack",
+        )
+        self.stack.build((None, token_dim))
         self.bridge_layer = Bridge(
-            self.bridge, sizes, dtype=self.dtype_policy, name="bridge"
+            self.bridge,
+            self.stack.state_sizes,
+            dtype=self.dtype_policy,
+            name="bridge",
         )
         self.bridge_layer.build(memory_shape)
 
@@ -240,12 +239,13 @@ class RNNDecoder(Decoder):
         # Time first from here on: (T, B, 1).
         ids = ops.expand_dims(ops.transpose(target_ids), -1)
         inputs = self._embed(ids, context, training)
-        mask = masking.padding_mask(target_ids, self.pad_id)
-        length = ops.max(masking.sequence_lengths(mask))
+        length = count_steps(masking.padding_mask(target_ids, self.pad_id))
         if self.feeds_back:
             x = self._run_joint(inputs, state, context, length, training)
         else:
-            x = self._run_layers(inputs, state, length, training)
+            x = self.stack.run(
+                inputs["projected"], state["cells"], length, training
+            )
         x = ops.transpose(ops.squeeze(x, 2), (1, 0, 2))
         if not self.feeds_back:
             token = inputs["token"]
@@ -282,13 +282,7 @@ class RNNDecoder(Decoder):
             ops.repeat(ops.expand_dims(tensor, 1), beam_size, axis=1)
             for tensor in self.bridge_layer(memory)
         ]
-        size = self.cells[0].num_states
-        state = {
-            "cells": [
-                tensors[start : start + size]
-                for start in range(0, len(tensors), size)
-            ]
-        }
+        state = {"cells": self.stack.group(tensors)}
         rows, length = ops.shape(outputs)[0], ops.shape(outputs)[1]
         if self.feeds_back:
             shape = (rows, beam_size, self.feed_dim)
@@ -306,7 +300,10 @@ class RNNDecoder(Decoder):
         position: Tensor,
     ) -> tuple[Tensor, dict[str, Any]]:
         inputs = self._embed(token_ids, context, training=False)
-        x, new_state = self._advance(inputs, state, context)
+        x, cells = self.stack.advance(
+            inputs["projected"], state["cells"], state.get("feed")
+        )
+        new_state = {"cells": cells}
         vector, weights = self._attend(x, context)
         x = self.readout_layer(x, vector, inputs["token"])
         if self.feeds_back:
@@ -319,29 +316,13 @@ class RNNDecoder(Decoder):
         """Everything of a step that needs nothing of the step before."""
         embedded = self.embedding(ids)
         embedded = self.dropout_layer(embedded, training=training)
-        projected = self.cells[0].project(embedded)
-        if self.feed_dim and not self.feeds_back:
-            projected += self.cells[0].project_feed(context["vector"])
+        inputs = embedded
+        if self.feeds_context:
+            vector = self._fixed_context(embedded, context)
+            inputs = ops.concatenate([embedded, vector], axis=-1)
+        projected = self.stack.project(inputs)
         token = self.readout_layer.project_token(embedded)
         return {"projected": projected, "token": token}
-
-    def _advance(
-        self, inputs: dict[str, Any], state: dict[str, Any], context: dict
-    ) -> tuple[Tensor, dict[str, Any]]:
-        """Runs the cells one step; returns h of the last, and the state."""
-        projected = inputs["projected"]
-        if self.feeds_back:
-            projected += self.cells[0].project_feed(state["feed"])
-        states, x = [], None
-        for layer, cell in enumerate(self.cells):
-            if layer > 0:
-                projected = cell.project(x)
-            states.append(cell.advance(projected, state["cells"][layer]))
-            output = states[-1][0]
-            x = output + x if layer > 0 and self.residual else output
-            if layer < self.num_layers - 1 and "dropout" in inputs:
-                x = x * inputs["dropout"][layer]
-        return x, {"cells": states}
 
     def _attend(self, x: Tensor, context: dict) -> tuple[Tensor, Tensor]:
         if self.attention_layer is None:
@@ -351,7 +332,7 @@ class RNNDecoder(Decoder):
     def _fixed_context(self, x: Tensor, context: dict) -> Tensor | None:
         if self.context is None:
             return None
-        # (B, 1, D) -> (B, K, D)
+        # (B, 1, D) -> (..., B, K, D)
         return context["vector"] + ops.zeros_like(x[..., :1])
 
     def _feed(self, readout: Tensor, vector: Tensor) -> Tensor:
@@ -366,23 +347,24 @@ class RNNDecoder(Decoder):
         training: Any,
     ) -> Tensor:
         """All layers, attention and readout in one loop: `(T, B, 1, R)`."""
-        if self.num_layers > 1 and self.dropout:
-            ones = ops.ones_like(inputs["projected"][..., : self.units])
-            inputs["dropout"] = [
-                self.dropout_layer(ones, training=training)
-                for _ in self.cells[1:]
-            ]
+        inputs["masks"] = self.stack.dropout_masks(
+            inputs["projected"], training
+        )
 
         def step(state: dict, inputs: dict, context: dict) -> tuple:
-            x, new_state = self._advance(inputs, state, context)
+            x, cells = self.stack.advance(
+                inputs["projected"],
+                state["cells"],
+                state["feed"],
+                inputs["masks"],
+            )
             vector, _ = self.attention_layer.attend(x, context)
             x = self.readout_layer.call(x, vector, inputs.get("token"))
-            new_state["feed"] = self._feed(x, vector)
-            return new_state, x
+            return {"cells": cells, "feed": self._feed(x, vector)}, x
 
         if inputs["token"] is None:
             inputs.pop("token")
-        layers = [*self.cells, self.attention_layer, self.readout_layer]
+        layers = [self.stack, self.attention_layer, self.readout_layer]
         outputs, _ = scan(
             step,
             state,
@@ -393,22 +375,6 @@ class RNNDecoder(Decoder):
             length=length,
         )
         return outputs
-
-    def _run_layers(
-        self, inputs: dict, state: dict, length: Tensor, training: Any
-    ) -> Tensor:
-        """A loop for each layer, its input's part done before: `(T, B, 1, U)`."""
-        projected, x = inputs["projected"], None
-        for layer, cell in enumerate(self.cells):
-            if layer > 0:
-                projected = cell.project(x)
-            outputs, _ = run_cell(
-                cell, projected, state["cells"][layer], length=length
-            )
-            x = outputs + x if layer > 0 and self.residual else outputs
-            if layer < self.num_layers - 1:
-                x = self.dropout_layer(x, training=training)
-        return x
 
     def get_config(self) -> dict[str, Any]:
         attention = self.attention

@@ -10,6 +10,7 @@ from keras_s2s import checks
 from keras_s2s import masking
 from keras_s2s.layers.cells import make_cell
 from keras_s2s.layers.encoder import Encoder
+from keras_s2s.layers.stack import count_steps
 from keras_s2s.layers.stack import run_cell
 from keras_s2s.recurrence import PREFERS_JIT
 
@@ -133,7 +134,7 @@ class RNNEncoder(Encoder):
         self, layer: int, x: Tensor, mask: Tensor
     ) -> tuple[Tensor, list[Tensor]]:
         """Runs both directions of a layer; x is `(S, B, D)`."""
-        length = ops.max(masking.sequence_lengths(mask))
+        length = count_steps(mask)
         time_mask = ops.expand_dims(ops.transpose(mask), -1)
         zeros = ops.zeros((ops.shape(x)[1], self.units), x.dtype)
         results = []

@@ -1,14 +1,27 @@
-"""A recurrent layer over a whole sequence, time first."""
+"""Recurrent layers, one upon the other, time first."""
 
 from typing import Any
 from typing import TypeAlias
 
+import keras
 from keras import ops
 
+from keras_s2s import checks
 from keras_s2s.layers.cells import Cell
+from keras_s2s.layers.cells import make_cell
 from keras_s2s.recurrence import scan
 
 Tensor: TypeAlias = Any
+
+
+def count_steps(mask: Tensor) -> Tensor:
+    """Returns int32 scalar: the steps up to the last real token of any row.
+
+    At least 1. Counts what lies before that token too, so a generated
+    padding token, or one that serves as bos, cuts no row short.
+    """
+    positions = ops.arange(1, ops.shape(mask)[1] + 1, dtype="int32")
+    return ops.max(ops.where(mask, positions, 0), initial=1)
 
 
 def run_cell(
@@ -53,3 +66,146 @@ def run_cell(
         length=length,
         reverse=reverse,
     )
+
+
+@keras.saving.register_keras_serializable(package="keras_s2s")
+class RecurrentStack(keras.layers.Layer):
+    """Layers of cells of one size that run in one direction.
+
+    Args:
+        cell: str. "lstm" or "gru".
+        units: int > 0. Size of each layer.
+        num_layers: int > 0.
+        dropout: float in [0, 1). Share of what goes from layer to layer that
+            is set to 0.
+        residual: bool. Adds its input to the output of each layer from the
+            second on.
+        feed_dim: int >= 0. Size of a second input of the first layer.
+
+    Call arguments:
+        inputs: float `(T, B, K, D)`.
+        states: list of the states of the cells.
+        length: int32 scalar. Steps from here on are not run. Default: T.
+        training: bool or None. Whether dropout acts.
+
+    Returns:
+        Float `(T, B, K, U)`, the outputs of the last layer.
+    """
+
+    def __init__(
+        self,
+        cell: str,
+        units: int,
+        num_layers: int,
+        dropout: float = 0.0,
+        residual: bool = True,
+        feed_dim: int = 0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        checks.check_positive("num_layers", num_layers)
+        self.cell = cell
+        self.units = units
+        self.num_layers = num_layers
+        self.dropout = dropout
+        self.residual = residual
+        self.feed_dim = feed_dim
+        policy = self.dtype_policy
+        self.dropout_layer = keras.layers.Dropout(dropout, dtype=policy)
+        self.cells = [
+            make_cell(
+                cell,
+                units,
+                feed_dim if layer == 0 else 0,
+                dtype=policy,
+                name=f"cell_{layer}",
+            )
+            for layer in range(num_layers)
+        ]
+
+    def build(self, input_shape: tuple) -> None:
+        size = input_shape[-1]
+        for cell in self.cells:
+            cell.build((None, size))
+            size = self.units
+
+    def call(
+        self,
+        inputs: Tensor,
+        states: list[list[Tensor]],
+        length: Tensor | None = None,
+        training: bool | None = None,
+    ) -> Tensor:
+        return self.run(self.project(inputs), states, length, training)
+
+    @property
+    def state_sizes(self) -> list[int]:
+        """The size of each tensor of the states, one after the other."""
+        return [self.units] * (self.num_layers * self.cells[0].num_states)
+
+    def group(self, tensors: list[Tensor]) -> list[list[Tensor]]:
+        """A flat list of state tensors -> the list of each cell's state."""
+        size = self.cells[0].num_states
+        return [
+            tensors[start : start + size]
+            for start in range(0, len(tensors), size)
+        ]
+
+    def project(self, inputs: Tensor) -> Tensor:
+        """What the first layer needs of all inputs at once."""
+        return self.cells[0].project(inputs)
+
+    def run(
+        self,
+        projected: Tensor,
+        states: list[list[Tensor]],
+        length: Tensor | None,
+        training: bool | None,
+    ) -> Tensor:
+        """A loop for each layer, its input's part done before it."""
+        x = None
+        for layer, cell in enumerate(self.cells):
+            if layer > 0:
+                x = self.dropout_layer(x, training=training)
+                projected = cell.project(x)
+            outputs, _ = run_cell(cell, projected, states[layer], length=length)
+            x = outputs + x if layer > 0 and self.residual else outputs
+        return x
+
+    def dropout_masks(self, projected: Tensor, training: Any) -> list[Tensor]:
+        """What `advance` multiplies with, drawn for all steps at once."""
+        if not self.dropout:
+            return []
+        ones = ops.ones_like(projected[..., : self.units])
+        return [
+            self.dropout_layer(ones, training=training) for _ in self.cells[1:]
+        ]
+
+    def advance(
+        self,
+        projected: Tensor,
+        states: list[list[Tensor]],
+        feed: Tensor | None = None,
+        masks: Any = (),
+    ) -> tuple[Tensor, list[list[Tensor]]]:
+        """One step of all layers: the last output, and the states."""
+        new_states = [self.cells[0].advance(projected, states[0], feed)]
+        x = new_states[0][0]
+        for layer, cell in enumerate(self.cells[1:], start=1):
+            if masks:
+                x = x * masks[layer - 1]
+            new_states.append(cell.advance(cell.project(x), states[layer]))
+            output = new_states[-1][0]
+            x = output + x if self.residual else output
+        return x, new_states
+
+    def get_config(self) -> dict[str, Any]:
+        config = {
+            "cell": self.cell,
+            "units": self.units,
+            "num_layers": self.num_layers,
+            "dropout": self.dropout,
+            "residual": self.residual,
+            "feed_dim": self.feed_dim,
+        }
+        return {**super().get_config(), **config}

@@ -14,6 +14,7 @@ from keras_s2s.layers.decoder import Decoder
 from keras_s2s.layers.encoder import Encoder
 from keras_s2s.models.door import check_source_ids
 from keras_s2s.models.seq2seq import Seq2Seq
+from keras_s2s.recurrence import EXPORT_OPTIONS
 
 Tensor: TypeAlias = Any
 
@@ -187,6 +188,10 @@ class InferenceModel(keras.Model):
                     for key, value in self(x).items()
                 }
         return super().predict(x, *args, **kwargs)
+
+    def export(self, filepath: Any, **kwargs: Any) -> None:
+        """As `keras.Model.export`: the whole search, ids in and ids out."""
+        super().export(filepath, **{**EXPORT_OPTIONS, **kwargs})
 
     def get_config(self) -> dict[str, Any]:
         serialize = keras.saving.serialize_keras_object

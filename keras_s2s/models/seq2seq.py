@@ -3,11 +3,27 @@
 from typing import Any
 
 import keras
+from keras import ops
 
 from keras_s2s import checks
 from keras_s2s.layers.decoder import Decoder
 from keras_s2s.layers.encoder import Encoder
+from keras_s2s.losses import SequenceLoss
+from keras_s2s.masking import token_weights
+from keras_s2s.metrics import SequenceMetric
 from keras_s2s.models.door import check_pairs
+from keras_s2s.recurrence import HAS_DYNAMIC_SHAPES
+
+# The entry of the inputs that tells real target positions, bool `(B, T)`,
+# inside a training step.
+REAL = "_real"
+
+
+def pack(values: Any, real: Any) -> Any:
+    """`(B, T, ...)` and bool `(B, T)` -> `(1, N, ...)`, the real positions."""
+    indices = ops.nonzero(ops.reshape(real, (-1,)))[0]
+    flat = ops.reshape(values, (-1, *values.shape[2:]))
+    return ops.expand_dims(ops.take(flat, indices, axis=0), 0)
 
 
 @keras.saving.register_keras_serializable(package="keras_s2s")
@@ -51,6 +67,79 @@ class Seq2Seq(keras.Model):
         super().__init__(inputs=inputs, outputs=logits, **kwargs)
         self.encoder = encoder
         self.decoder = decoder
+
+    def compile(
+        self,
+        optimizer: Any = "rmsprop",
+        loss: Any = None,
+        metrics: Any = None,
+        weighted_metrics: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        """As `keras.Model.compile`."""
+        all_metrics = keras.tree.flatten(
+            [metrics or [], weighted_metrics or []]
+        )
+        self._counts_tokens = (
+            isinstance(loss, SequenceLoss)
+            and loss.by_token
+            and all(
+                isinstance(metric, SequenceMetric) and metric.by_token
+                for metric in all_metrics
+            )
+        )
+        super().compile(
+            optimizer,
+            loss=loss,
+            metrics=metrics,
+            weighted_metrics=weighted_metrics,
+            **kwargs,
+        )
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """As `keras.Model.compile_from_config`."""
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        if self.optimizer is not None:
+            self.optimizer.build(self.trainable_variables)
+
+    def call(
+        self, inputs: Any, training: bool | None = None, mask: Any = None
+    ) -> Any:
+        if REAL not in inputs:
+            return super().call(inputs, training=training, mask=mask)
+        inputs = dict(inputs)
+        real, target_ids = inputs.pop(REAL), inputs.pop("target_ids")
+        (source,) = inputs.values()
+        memory = self.encoder(source, training=training)
+        features = self.decoder.features(target_ids, memory, training)
+        return self.decoder.project(pack(features, real))
+
+    def train_step(self, *args: Any) -> Any:
+        return super().train_step(*self._pack(args))
+
+    def test_step(self, *args: Any) -> Any:
+        return super().test_step(*self._pack(args))
+
+    def _pack(self, args: tuple) -> tuple:
+        """Leaves padding out before the output layer, where nothing differs.
+
+        All real tokens of a batch become one row of a batch of 1, which the
+        loss and the metrics weigh as they weigh the whole.
+        """
+        decoder = type(self.decoder)
+        if (
+            not self._counts_tokens
+            or decoder.features is Decoder.features
+            or self.jit_compile
+            or not HAS_DYNAMIC_SHAPES
+        ):
+            return args
+        (data,) = args
+        x, labels, weights = keras.utils.unpack_x_y_sample_weight(data)
+        weights = token_weights(labels, weights, self.loss.ignore_id)
+        real = weights > 0
+        x = {**x, REAL: real}
+        return ((x, pack(labels, real), pack(weights, real)),)
 
     def fit(self, x: Any = None, y: Any = None, **kwargs: Any) -> Any:
         """As `keras.Model.fit`; refuses ids outside the vocabularies."""

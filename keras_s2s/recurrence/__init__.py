@@ -13,11 +13,26 @@ from keras_s2s.recurrence.program import Program
 from keras_s2s.recurrence.program import Tensor
 from keras_s2s.recurrence.program import linear
 
-__all__ = ["PREFERS_JIT", "linear", "scan"]
+__all__ = [
+    "EXPORT_OPTIONS",
+    "HAS_DYNAMIC_SHAPES",
+    "PREFERS_JIT",
+    "linear",
+    "scan",
+]
 
 # Whether a model with a scan is faster compiled as a whole: on TensorFlow,
 # XLA compiles each pair of lengths anew, in seconds.
 PREFERS_JIT = keras.backend.backend() != "tensorflow"
+
+# Whether a step outside XLA may have shapes that depend on values.
+HAS_DYNAMIC_SHAPES = keras.backend.backend() != "jax"
+
+# What `Model.export` needs to export a loop: JAX would trace the gradient of
+# a search, which has none.
+EXPORT_OPTIONS = {}
+if keras.backend.backend() == "jax":
+    EXPORT_OPTIONS = {"jax2tf_kwargs": {"with_gradient": False}}
 
 _backend = importlib.import_module(
     f"keras_s2s.recurrence.{keras.backend.backend()}"

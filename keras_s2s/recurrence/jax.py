@@ -86,7 +86,6 @@ def _is_float(tensor):
 def _backward(program, reverse, residuals, upstream):
     steps, states, products, sequences, constants = residuals
     output_gradients, state_gradients = upstream
-    total = sequences[0].shape[0]
     accumulated = program.accumulated
 
     def body(number, carry):
@@ -120,7 +119,8 @@ def _backward(program, reverse, residuals, upstream):
         0, steps, body, (state_gradients, sums, buffers)
     )
     dconstants = dict(zip(accumulated, sums))
-    for index, value in program.weight_gradients(x, dproducts).items():
+    gradients = program.weight_gradients(x, dproducts, _multiply_transposed)
+    for index, value in gradients.items():
         dconstants[index] = dconstants.get(index, 0) + value
     rest = iter(dinputs)
     return (
@@ -129,6 +129,10 @@ def _backward(program, reverse, residuals, upstream):
         [next(rest) if _is_float(s) else None for s in sequences],
         [dconstants.get(index) for index in range(len(constants))],
     )
+
+
+def _multiply_transposed(x, dy):
+    return jnp.matmul(x.T, dy)
 
 
 def _step_gradients(program, state, inputs, constants, products, upstream):

@@ -180,20 +180,24 @@ class Program:
         return _apply(multiply, inputs, self._current[index])
 
     def weight_gradients(
-        self, inputs: Sequence[Tensor], gradients: Sequence[Tensor]
+        self,
+        inputs: Sequence[Tensor],
+        gradients: Sequence[Tensor],
+        multiply: Callable,
     ) -> dict[int, Tensor]:
         """Returns, by index of constant, each deferred gradient.
 
         Args:
             inputs: a float tensor `(T, M, U)` or `(T, B, K, U)` a product.
             gradients: the same of its results, `(T, M, N)`, `(T, B, K, N)`.
+            multiply: callable. `(M, U)`, `(M, N)` -> their `(U, N)`.
         """
         sums = {}
         for index, x, dy in zip(self.uses, inputs, gradients):
             if len(x.shape) == 3:
                 x = ops.reshape(x, (-1, x.shape[-1]))
                 dy = ops.reshape(dy, (-1, dy.shape[-1]))
-                product = ops.matmul(ops.transpose(x), dy)
+                product = multiply(x, dy)
             else:
                 product = ops.einsum("tbku,tbkn->bun", x, dy)
             sums[index] = sums[index] + product if index in sums else product

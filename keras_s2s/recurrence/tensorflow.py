@@ -1,5 +1,7 @@
 """The scan on TensorFlow."""
 
+import functools
+
 import tensorflow as tf
 
 from keras_s2s.recurrence.program import Program
@@ -160,7 +162,9 @@ def _backward(program, order, saved, output_gradients, state_gradients):
         [array.stack() for array in group] for group in arrays
     ]
     dconstants = dict(zip(accumulated, sums))
-    for index, value in program.weight_gradients(x, dproducts).items():
+    multiply = functools.partial(tf.matmul, transpose_a=True)
+    gradients = program.weight_gradients(x, dproducts, multiply)
+    for index, value in gradients.items():
         dconstants[index] = dconstants.get(index, 0) + value
     rest = iter(dinputs)
     return [

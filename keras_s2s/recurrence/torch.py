@@ -70,7 +70,7 @@ class _Scan(torch.autograd.Function):
         total = sequences[0].shape[0]
         dconstants = dict(zip(accumulated, sums))
         gradients = program.weight_gradients(
-            _stack(x, total), _stack(dproducts, total)
+            _stack(x, total), _stack(dproducts, total), _multiply_transposed
         )
         for index, value in gradients.items():
             dconstants[index] = dconstants.get(index, 0) + value
@@ -96,6 +96,10 @@ def _stack(values, total):
         )
         for n, value in enumerate(first)
     ]
+
+
+def _multiply_transposed(x, dy):
+    return torch.matmul(x.T, dy)
 
 
 def _step_gradients(program, state, inputs, constants, products, upstream):

@@ -1,0 +1,278 @@
+"""English to German on Multi30k: train, evaluate, keep, resume, translate.
+
+Trains an encoder and a decoder with attention on 29,000 image captions, which
+are downloaded on the first run, and scores the 1,000 captions of
+test_2016_flickr with sacreBLEU:
+
+    python examples/translate.py --output runs/en-de
+
+Two scales of BLEU are in use, and they do not compare. The papers score
+lowercased, tokenised text: `--tokenized` trains and scores on those files.
+Without it, the text is raw, and the score is cased BLEU of whole sentences.
+
+The output folder holds `model.keras`, the best model by validation BLEU with
+its tokenizers inside, and `history.csv`, one row an epoch. An interrupted
+run, even a killed one, goes on from its last whole epoch when the same
+command is given again with `--resume`. Then, to use the model:
+
+    python examples/translate.py --translate runs/en-de/model.keras < lines
+
+Data: Elliott et al., 2016, https://github.com/multi30k/dataset, free for
+research. `--data` reads the same files from a folder, plain or with .gz:
+raw/train.en, tok/train.lc.norm.tok.en, and so on.
+"""
+
+import argparse
+import csv
+import os
+import pathlib
+import sys
+import time
+
+import keras
+import sacrebleu
+
+import keras_s2s as s2s
+
+ADDRESS = "https://raw.githubusercontent.com/multi30k/dataset/master/data/task1"
+
+
+def parse_options():
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    path = pathlib.Path
+    add("--translate", type=path, help="translate standard input with a model")
+    add("--data", type=path, help="folder to read; default: download")
+    add("--output", type=path, default=path("runs/translate"))
+    add("--source", default="en", help="language: en, de, fr")
+    add("--target", default="de", help="language: en, de, fr")
+    add("--tokenized", action="store_true", help="as the papers score")
+    add("--resume", action="store_true", help="go on with a run")
+    add("--examples", type=int, help="train on the first pairs only")
+    add("--epochs", type=int, default=20)
+    add("--minutes", type=float, default=float("inf"), help="train at most")
+    add("--batch-size", type=int, default=64)
+    add("--vocabulary-size", type=int, default=8000, help="at most")
+    add("--cell", default="gru", help="gru or lstm")
+    add("--embedding-dim", type=int, default=256)
+    add("--units", type=int, default=256)
+    add("--dropout", type=float, default=0.4)
+    add("--label-smoothing", type=float, default=0.1)
+    add("--learning-rate", type=float, default=1e-3)
+    add("--patience", type=int, default=2, help="epochs to a halved rate")
+    add("--beam-size", type=int, default=5, help="for the test set")
+    add("--seed", type=int, default=0)
+    add("--mixed-precision", action="store_true", help="bfloat16 products")
+    add("--jit", action="store_true", help="compile with XLA")
+    return parser.parse_args()
+
+
+def read_split(split, options):
+    """Returns the lines of both languages of "train", "val" or a test set."""
+    lines = []
+    for language in (options.source, options.target):
+        name, ending = f"raw/{split}.{language}", ".gz"
+        if options.tokenized:
+            name, ending = f"tok/{split}.lc.norm.tok.{language}", ""
+        if options.data is None:
+            name += ending
+            path = keras.utils.get_file(
+                origin=f"{ADDRESS}/{name}", fname=f"multi30k-{name[4:]}"
+            )
+        else:
+            path = options.data / name
+            if not path.exists():
+                path = path.with_name(f"{path.name}.gz")
+        lines.append(s2s.data.read_lines(path))
+    return lines
+
+
+def build_tokenizer(name, texts, options):
+    """Returns the tokenizer in the output folder, trained if not yet there."""
+    path = options.output / f"{name}.model"
+    if not path.exists():
+        tokenizer = s2s.tokenizers.SentencePieceTokenizer.train(
+            texts,
+            vocabulary_size=options.vocabulary_size,
+            hard_vocab_limit=False,  # fewer, where the text has no more
+        )
+        replace_file(path, tokenizer.save)
+    return s2s.tokenizers.SentencePieceTokenizer(path)
+
+
+def build_model(source_tokenizer, target_tokenizer, options):
+    encoder = s2s.layers.RNNEncoder(
+        source_tokenizer.vocabulary_size,
+        options.embedding_dim,
+        options.units,
+        cell=options.cell,
+        dropout=options.dropout,
+    )
+    decoder = s2s.layers.RNNDecoder(
+        target_tokenizer.vocabulary_size,
+        options.embedding_dim,
+        options.units,
+        cell=options.cell,
+        dropout=options.dropout,
+        tie_embeddings=True,
+    )
+    model = s2s.models.Seq2Seq(encoder, decoder)
+    model.compile(
+        optimizer=keras.optimizers.Adam(options.learning_rate, clipnorm=1.0),
+        loss=s2s.losses.SequenceLoss(label_smoothing=options.label_smoothing),
+        weighted_metrics=[s2s.metrics.TokenAccuracy()],
+        jit_compile=options.jit or "auto",
+    )
+    return model
+
+
+def replace_file(path, write):
+    """Writes a file so that a kill leaves the old one or the new one whole."""
+    new_path = path.with_name(f"new-{path.name}")
+    write(new_path)
+    os.replace(new_path, path)
+
+
+class Progress(keras.callbacks.Callback):
+    """Keeps the best model and all that a killed run needs to go on.
+
+    The last row of `history.csv` names the last whole epoch, and is written
+    after the weights (with the optimizer's) of that epoch.
+    """
+
+    def __init__(self, text, options):
+        super().__init__()
+        self.text = text
+        self.folder = options.output
+        self.patience = options.patience
+        self.end_time = time.monotonic() + 60 * options.minutes
+        self.rows = []
+        if self.history_path.exists():
+            with open(self.history_path, newline="") as file:
+                self.rows = list(csv.DictReader(file))
+
+    @property
+    def history_path(self):
+        return self.folder / "history.csv"
+
+    def weights_path(self, epoch):
+        return self.folder / f"epoch-{epoch}.weights.h5"
+
+    def restore(self, model):
+        """Returns the number of epochs done, their state now in `model`."""
+        if self.rows:
+            model.optimizer.build(model.trainable_variables)
+            model.load_weights(self.weights_path(len(self.rows)))
+        return len(self.rows)
+
+    def write_history(self, path):
+        with open(path, "w", newline="") as file:
+            writer = csv.DictWriter(file, self.rows[-1])
+            writer.writeheader()
+            writer.writerows(self.rows)
+
+    def on_epoch_begin(self, epoch, logs=None):
+        # Keras saves no state of dropout: let each epoch begin its own.
+        for variable in self.model.non_trainable_variables:
+            if variable.name == "seed_generator_state":
+                seed = int(keras.ops.convert_to_numpy(variable)[0])
+                variable.assign([seed, epoch << 20])
+
+    def on_epoch_end(self, epoch, logs=None):
+        rate = float(self.model.optimizer.learning_rate)
+        self.rows.append({"epoch": epoch + 1, "learning_rate": rate, **logs})
+        scores = [float(row["val_bleu"]) for row in self.rows]
+        since_best = scores[::-1].index(max(scores))
+        if since_best == 0:
+            replace_file(self.folder / "model.keras", self.text.save)
+        elif since_best % self.patience == 0:
+            self.model.optimizer.learning_rate = rate / 2
+        self.model.save_weights(self.weights_path(epoch + 1))
+        replace_file(self.history_path, self.write_history)
+        self.weights_path(epoch).unlink(missing_ok=True)
+        self.model.stop_training = time.monotonic() > self.end_time
+
+
+def train(options):
+    options.output.mkdir(parents=True, exist_ok=True)
+    sources, targets = read_split("train", options)
+    sources = sources[: options.examples]
+    targets = targets[: options.examples]
+    tokenizers = (
+        build_tokenizer("source", sources, options),
+        build_tokenizer("target", targets, options),
+    )
+    model = build_model(*tokenizers, options)
+    search = s2s.decoding.BeamSearch(
+        beam_size=options.beam_size, length_penalty="power", alpha=1.0
+    )
+    inference = s2s.models.InferenceModel(model, search=search, max_length=80)
+    text = s2s.models.TextToText(inference, *tokenizers)
+    progress = Progress(text, options)
+    if progress.rows and not options.resume:
+        sys.exit(f"{options.output} holds a run: --resume it, or choose anew.")
+    data = s2s.data.TextPairs(
+        sources,
+        targets,
+        *tokenizers,
+        batch_size=options.batch_size,
+        seed=options.seed,
+    )
+    data.epoch = progress.restore(model)
+    validation = read_split("val", options)
+    greedy = s2s.models.InferenceModel(
+        model, search=s2s.decoding.GreedySearch(), max_length=80
+    )
+    scores = s2s.callbacks.GenerationMetrics(
+        s2s.models.TextToText(greedy, *tokenizers),
+        *validation,
+        tokenize="none" if options.tokenized else "13a",
+    )
+    model.fit(
+        data,
+        initial_epoch=data.epoch,
+        epochs=options.epochs,
+        shuffle=False,  # the data shuffles itself, by seed and epoch
+        validation_data=s2s.data.TextPairs(
+            *validation, *tokenizers, shuffle=False
+        ),
+        callbacks=[scores, progress],
+    )
+
+
+def evaluate(options):
+    text = keras.saving.load_model(options.output / "model.keras")
+    sources, references = read_split("test_2016_flickr", options)
+    answers = text.generate(sources)
+    metric = sacrebleu.BLEU(
+        tokenize="none" if options.tokenized else "13a", force=True
+    )
+    score = metric.corpus_score(answers, [references])
+    print(score.format(signature=str(metric.get_signature())))
+
+
+def translate(options):
+    text = keras.saving.load_model(options.translate)
+    print(*text.generate(sys.stdin.read().splitlines()), sep="\n")
+
+
+def main():
+    options = parse_options()
+    keras.utils.set_random_seed(options.seed)
+    if options.translate:
+        translate(options)
+        return
+    if options.mixed_precision:
+        keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        train(options)
+    except KeyboardInterrupt:
+        sys.exit("\nInterrupted. The same command with --resume goes on.")
+    evaluate(options)
+
+
+if __name__ == "__main__":
+    main()

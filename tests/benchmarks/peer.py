@@ -1,0 +1,125 @@
+"""This package as one more peer of a comparison with other libraries.
+
+Prints one JSON line for each workload, in the form of the comparison's own
+peer scripts, and uses their shared module for data and timing:
+
+    compare.py --also 'keras_s2s=python tests/benchmarks/peer.py \
+        --bench BENCH --work {work} --workloads {workload} --steps {steps} \
+        --time-cap {time_cap}'
+
+where BENCH is the folder that holds `common.py` and `compare.py`.
+"""
+
+import os
+import sys
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+if "--bench" in sys.argv:
+    position = sys.argv.index("--bench")
+    sys.path.insert(0, sys.argv[position + 1])
+    del sys.argv[position : position + 2]
+
+import common  # noqa: E402
+
+MAX_LENGTH = common.GEN_STEPS
+
+
+def make_model(input_feeding):
+    import keras_s2s as s2s
+
+    encoder = s2s.layers.RNNEncoder(
+        common.VOCAB, common.EMB, common.ENC_UNITS, cell="lstm"
+    )
+    decoder = s2s.layers.RNNDecoder(
+        common.VOCAB,
+        common.EMB,
+        common.DEC_UNITS,
+        cell="lstm",
+        attention="additive",
+        attention_units=common.ATT_UNITS,
+        input_feeding=input_feeding,
+        bridge="pass",
+    )
+    return s2s.models.Seq2Seq(encoder, decoder)
+
+
+def train(input_feeding):
+    def run(args, data):
+        import keras
+        import numpy as np
+
+        import keras_s2s as s2s
+
+        model = make_model(input_feeding)
+        model.compile(
+            keras.optimizers.Adam(common.LEARNING_RATE),
+            loss=s2s.losses.SequenceLoss(),
+        )
+
+        def prepare(source_ids, target_ids):
+            labels = target_ids[:, 1:]
+            inputs = {
+                "source_ids": source_ids,
+                "target_ids": np.ascontiguousarray(target_ids[:, :-1]),
+            }
+            weights = (labels != common.PAD).astype("float32")
+            return inputs, np.ascontiguousarray(labels), weights
+
+        def step(batch):
+            return np.asarray(model.train_on_batch(*batch)).item()
+
+        fields = common.time_training(step, args, data, prepare)
+        return {**fields, "params": model.count_params()}
+
+    return run
+
+
+def decode(search):
+    def run(args, data):
+        import numpy as np
+
+        import keras_s2s as s2s
+
+        model = make_model(input_feeding=True)
+        # An end token that is never likely, as the other peers forbid it.
+        bias = np.zeros(common.VOCAB, "float32")
+        bias[[common.PAD, common.EOS]] = -1e9
+        model.decoder.output_layer.bias.assign(bias)
+        inference = s2s.models.InferenceModel(
+            model, search(s2s.decoding), MAX_LENGTH
+        )
+
+        def call(source_ids):
+            return inference.predict_on_batch(source_ids)["ids"][:, 0]
+
+        fields = common.time_decoding(call, args, data)
+        return {**fields, "params": model.count_params()}
+
+    return run
+
+
+def version():
+    import keras
+    import tensorflow
+
+    import keras_s2s
+
+    return (
+        f"keras_s2s {keras_s2s.__version__}, keras {keras.__version__}, "
+        f"tensorflow {tensorflow.__version__}"
+    )
+
+
+if __name__ == "__main__":
+    common.main(
+        "keras_s2s",
+        version,
+        {
+            "rnn_train": train(True),
+            "rnn_train_nofeed": train(False),
+            "rnn_greedy": decode(lambda decoding: decoding.GreedySearch()),
+            "rnn_beam4": decode(lambda decoding: decoding.BeamSearch(4)),
+        },
+        {},
+        __doc__,
+    )

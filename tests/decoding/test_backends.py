@@ -1,0 +1,85 @@
+"""Every search gives the same on every backend."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_s2s.decoding import BeamSearch
+from keras_s2s.decoding import GreedySearch
+from keras_s2s.decoding import RandomSampling
+from tests.decoding.oracles import BOS
+from tests.decoding.oracles import EOS
+from tests.decoding.oracles import PAD
+from tests.decoding.oracles import HistoryModel
+
+ROOT = Path(__file__).parents[2]
+SEARCHES = {
+    "greedy": GreedySearch(),
+    "one": BeamSearch(1, "gnmt"),
+    "narrow": BeamSearch(3, "gnmt", 0.9, num_hypotheses=3),
+    "wide": BeamSearch(12, "power", -0.5, num_hypotheses=12),
+    # Draws differ between backends, but not where there is one to draw.
+    "sampling": RandomSampling(top_k=1, num_samples=2, seed=0),
+}
+SCRIPT = """
+import sys
+import numpy as np
+from tests.decoding.test_backends import search_all
+np.savez(sys.argv[1], **search_all())
+"""
+
+
+def search_all():
+    """Returns a flat dict of NumPy arrays, from the backend in use."""
+    model = HistoryModel(12, seed=61, max_length=6, eos_bias=1.0, banned=0.1)
+    arrays = {}
+    for search_name, search in SEARCHES.items():
+
+        def function(state, context, search=search):
+            return search.search(
+                model.step,
+                state,
+                context,
+                batch_size=12,
+                max_length=6,
+                bos_id=BOS,
+                eos_id=EOS,
+                pad_id=PAD,
+                record_alignments=True,
+            )
+
+        if keras.backend.backend() == "jax":
+            import jax
+
+            function = jax.jit(function)
+        tensors = keras.tree.map_structure(
+            ops.convert_to_tensor,
+            [model.state(search.beam_size), model.context],
+        )
+        for name, part in function(*tensors).items():
+            arrays[f"{search_name}/{name}"] = ops.convert_to_numpy(part)
+    return arrays
+
+
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_a_backend_gives_what_tensorflow_does(backend, tmp_path):
+    path = tmp_path / "results.npz"
+    subprocess.run(
+        [sys.executable, "-c", SCRIPT, str(path)],
+        cwd=ROOT,
+        env=os.environ | {"KERAS_BACKEND": backend},
+        check=True,
+        capture_output=True,
+    )
+    found = np.load(path)
+    expected = search_all()
+    assert set(found) == set(expected)
+    for name, value in expected.items():
+        assert found[name].dtype == value.dtype
+        np.testing.assert_allclose(found[name], value, atol=1e-5)
