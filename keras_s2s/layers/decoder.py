@@ -19,6 +19,12 @@ class Decoder(keras.layers.Layer):
     Subclasses write `call`, `prepare`, `initial_state` and `step`.
     """
 
+    def get_build_config(self) -> None:
+        """None: whatever model is loaded calls its decoder, which builds it.
+
+        So a subclass needs no `build` to be saved and loaded.
+        """
+
     def call(
         self, target_ids: Tensor, memory: dict, training: bool | None = None
     ) -> Tensor:

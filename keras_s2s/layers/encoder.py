@@ -30,6 +30,12 @@ class Encoder(keras.layers.Layer):
     8
     """
 
+    def get_build_config(self) -> None:
+        """None: whatever model is loaded calls its encoder, which builds it.
+
+        So a subclass needs no `build` to be saved and loaded.
+        """
+
     def make_input(self) -> keras.KerasTensor:
         """Returns the symbolic input of a functional model."""
         return keras.Input((None,), dtype="int32", name="source_ids")

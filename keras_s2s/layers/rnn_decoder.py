@@ -176,7 +176,9 @@ class RNNDecoder(Decoder):
         context_dim = None
         if self.attention_layer is not None:
             context_dim = memory_dim
-            self.attention_layer.build((self.units,), (memory_dim,))
+            # A layer that comes from a file is built already.
+            if not self.attention_layer.built:
+                self.attention_layer.build((self.units,), (memory_dim,))
         elif self.context == "mean":
             context_dim = memory_dim
         elif self.context == "state":

@@ -122,6 +122,11 @@ def _forward(program, order, state, sequences, constants):
 def _backward(program, order, saved, output_gradients, state_gradients):
     states, products, sequences, constants = saved
     accumulated = program.accumulated
+    # With few rows, a product with a matrix that is transposed beforehand is
+    # two to three times as fast as one that transposes it itself.
+    transposed = [
+        tf.linalg.matrix_transpose(constants[use]) for use in program.uses
+    ]
 
     def body(number, dstate, sums, arrays):
         time = order.time(order.steps - 1 - number)
@@ -131,7 +136,7 @@ def _backward(program, order, saved, output_gradients, state_gradients):
             [tensor[time] for tensor in states],
             [tensor[time] for tensor in sequences],
             constants,
-            [tensor[time] for tensor in products],
+            list(zip([tensor[time] for tensor in products], transposed)),
             [*dstate, *gradients],
         )
         dstate, dinputs, dconstants, dproducts = results
@@ -188,7 +193,7 @@ def _step_gradients(program, state, inputs, constants, products, upstream):
 
         def multiply(number, product_inputs, weights):
             x.append(product_inputs)
-            y.append(_replay(product_inputs, products[number], weights))
+            y.append(_replay(product_inputs, *products[number]))
             tape.watch(y[-1])
             return y[-1]
 
@@ -206,11 +211,11 @@ def _step_gradients(program, state, inputs, constants, products, upstream):
     return x, gradients
 
 
-def _replay(x, y, weights):
+def _replay(x, y, transposed_weights):
     @tf.custom_gradient
     def replay(x):
         def gradient(dy):
-            return tf.matmul(dy, weights, transpose_b=True)
+            return tf.matmul(dy, transposed_weights)
 
         return tf.identity(y), gradient
 

@@ -1,0 +1,116 @@
+"""The laws on the backend of this process, and its results beside TensorFlow's.
+
+`test_backends.py` runs this file once for each backend, with a folder of
+what TensorFlow computed in `REFERENCE`.
+"""
+
+import functools
+import os
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+import keras_s2s as s2s
+from tests import laws
+
+NAMES = ["default", "luong", "unfed"]
+every_pair = pytest.mark.parametrize("name", NAMES)
+SEARCH = {"beam_size": 3, "length_penalty": "gnmt", "num_hypotheses": 2}
+OPTIMIZERS = {
+    "sgd": lambda: keras.optimizers.SGD(0.1),
+    "adam": lambda: keras.optimizers.Adam(0.01),
+}
+
+
+def results(model):
+    """Logits, hypotheses and the losses of training, as one flat dict."""
+    source_ids, target_ids, labels = laws.sentences()
+    inputs = {"source_ids": source_ids, "target_ids": target_ids}
+    inference = s2s.models.InferenceModel(
+        model, s2s.decoding.BeamSearch(**SEARCH), max_length=6
+    )
+    found = {"logits": laws.numpy(model(inputs))}
+    found.update(inference.predict(source_ids, verbose=0))
+    start = model.get_weights()
+    for name, make in OPTIMIZERS.items():
+        model.set_weights(start)
+        model.compile(make(), loss=s2s.losses.SequenceLoss())
+        losses = [model.train_on_batch(inputs, labels) for _ in range(3)]
+        found[name] = np.array(losses, "float32")
+    model.set_weights(start)
+    return found
+
+
+def write_reference(folder):
+    """Writes what TensorFlow computes, and the models it did it with."""
+    for name in NAMES:
+        model = laws.model_of(name)
+        model.save(folder / f"{name}.keras")
+        np.savez(folder / f"{name}.npz", **results(model))
+
+
+@functools.cache
+def loaded(name):
+    return keras.saving.load_model(Path(os.environ["REFERENCE"]) / name)
+
+
+def test_this_is_the_backend_that_was_asked_for():
+    assert keras.backend.backend() == os.environ["KERAS_BACKEND"]
+
+
+@every_pair
+def test_it_agrees_with_tensorflow(name):
+    expected = np.load(Path(os.environ["REFERENCE"]) / f"{name}.npz")
+    found = results(loaded(f"{name}.keras"))
+    assert set(found) == set(expected)
+    for key in ("ids", "lengths"):
+        np.testing.assert_array_equal(found[key], expected[key])
+    for key in ("scores", "token_scores", "logits", *OPTIMIZERS):
+        laws.assert_close(found[key], expected[key], 1e-4)
+    for key in OPTIMIZERS:
+        assert found[key][2] < found[key][0]
+
+
+@every_pair
+def test_padding_changes_nothing(name):
+    laws.check_padding_changes_nothing(functools.partial(laws.pair, name))
+
+
+@every_pair
+def test_steps_equal_whole(name):
+    laws.check_steps_equal_whole(functools.partial(laws.pair, name))
+
+
+@pytest.mark.parametrize("search", ["greedy", "beam"])
+def test_searches_keep_their_laws(search):
+    model = laws.model_of("default")
+    laws.check_independent_of_batch(model, laws.SEARCHES[search]())
+    laws.check_scores_are_rescored(model, laws.SEARCHES[search]())
+
+
+def test_a_beam_of_one_is_greedy():
+    laws.check_beam_of_one_is_greedy(laws.model_of("default"))
+
+
+def test_an_empty_batch_gives_an_empty_result():
+    inference = s2s.models.InferenceModel(laws.model_of("unfed"), max_length=4)
+    assert inference.predict([], verbose=0)["ids"].shape == (0, 1, 4)
+
+
+def test_it_trains_in_mixed_precision():
+    policy = {"dtype": "mixed_bfloat16"}
+    model = s2s.models.Seq2Seq(*laws.make_layers("default", **policy))
+    model.compile("adam", loss=s2s.losses.SequenceLoss())
+    source_ids, target_ids, labels = laws.sentences()
+    inputs = {"source_ids": source_ids, "target_ids": target_ids}
+    losses = [model.train_on_batch(inputs, labels) for _ in range(3)]
+    assert losses[2] < losses[0]
+
+
+def test_a_row_of_only_padding_gives_no_nan():
+    encoder, decoder = laws.pair("default")
+    memory = encoder(np.zeros((1, 2), "int32"))
+    logits = decoder(np.array([[2, 5]], "int32"), memory)
+    assert np.all(np.isfinite(laws.numpy(logits)))

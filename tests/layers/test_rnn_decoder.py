@@ -1,0 +1,127 @@
+"""The recurrent decoder against a loop in NumPy."""
+
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_s2s.layers import RNNDecoder
+from tests import laws
+from tests.layers import recurrences
+
+SIZES = {"vocabulary_size": 11, "embedding_dim": 4, "units": 5}
+
+
+def test_it_equals_a_slow_loop():
+    encoder, decoder = laws.pair("default", "float64")
+    source_ids, target_ids, _ = laws.sentences()
+    logits = laws.numpy(decoder(target_ids, encoder(source_ids)))
+    for row in range(3):
+        source = source_ids[row][source_ids[row] != 0]
+        target = target_ids[row][target_ids[row] != 0]
+        memory = recurrences.encode(encoder, source)
+        expected = recurrences.decode(decoder, target, *memory)
+        np.testing.assert_allclose(logits[row, : len(target)], expected)
+
+
+@pytest.mark.parametrize("name", laws.PAIRS)
+def test_it_keeps_what_a_layer_keeps(name):
+    source_ids, target_ids, _ = laws.sentences()
+    memory = laws.pair(name)[0](source_ids)
+    laws.check_layer(
+        lambda **o: laws.make_layers(name, **o)[1],
+        target_ids,
+        laws.numpy(memory),
+        free_axes=2,
+    )
+
+
+@pytest.mark.parametrize("name", ["default", "unfed"])
+def test_a_padding_id_inside_a_target_cuts_nothing_off(name):
+    encoder, decoder = laws.pair(name, "float64")
+    memory = encoder(laws.sentences()[0])
+    # Padding as bos, as the only token, and in the middle.
+    for ids in ([[0, 5, 6]] * 3, [[0]] * 3, [[2, 0, 0, 5]] * 3):
+        ids = np.array(ids, "int32")
+        steps = laws.numpy(laws.run_steps(decoder, ids[:, None], memory))[:, 0]
+        laws.assert_close(decoder(ids, memory), steps, 1e-9)
+
+
+@pytest.mark.parametrize("name", ["default", "mean"])
+def test_a_source_of_only_padding_gives_no_nan(name):
+    encoder, decoder = laws.pair(name)
+    _, target_ids, labels = laws.sentences()
+    weights = laws.weights_of(encoder, decoder)
+
+    def total():
+        memory = encoder(np.zeros((3, 2), "int32"))
+        return ops.sum(decoder(target_ids, memory))
+
+    value, gradients = laws.value_and_gradients(total, weights)
+    for tensor in (value, *gradients):
+        assert np.all(np.isfinite(laws.numpy(tensor)))
+
+
+@pytest.mark.parametrize("name", ["default", "unfed"])
+def test_dropout_acts_in_training_only(name):
+    encoder, decoder = laws.make_layers(name, dropout=0.5)
+    source_ids, target_ids, _ = laws.sentences()
+    memory = encoder(source_ids, training=False)
+    first, second, trained = (
+        laws.numpy(decoder(target_ids, memory, training=training))
+        for training in (False, False, True)
+    )
+    np.testing.assert_array_equal(first, second)
+    assert np.any(first != trained)
+
+
+def test_its_weights_are_counted_by_hand():
+    _, decoder = laws.pair("default")
+    embedding = 11 * 4
+    bridge = 2 * (20 * 5 + 5)
+    cell = (4 + 5 + 5) * 20 + 20
+    attention = 5 * 5 + 10 * 5 + 5
+    readout = 5 * 5 + 10 * 5 + 5
+    output = 5 * 11 + 11
+    expected = embedding + bridge + cell + attention + readout + output
+    assert decoder.count_params() == expected
+
+
+def test_tied_embeddings_are_one_matrix():
+    _, decoder = laws.pair("dot")
+    shapes = [tuple(weight.shape) for weight in decoder.weights]
+    assert shapes.count((11, 4)) == 1 and (4, 11) not in shapes
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"vocabulary_size": 0}, "`vocabulary_size` must be an integer >= 1"),
+        ({"embedding_dim": -4}, "`embedding_dim` must be an integer >= 1"),
+        ({"units": 0}, "`units` must be an integer >= 1"),
+        ({"num_layers": 0}, "`num_layers` must be an integer >= 1"),
+        ({"cell": "rnn"}, r"`cell` must be one of \['lstm', 'gru'\]"),
+        ({"attention": "cosine"}, r"`attention` must be one of \[None, "),
+        ({"bridge": "copy"}, r"`bridge` must be one of \['dense'"),
+        ({"readout": "wide"}, r"`readout` must be one of \['attentional'"),
+        ({"readout_units": -1}, "`readout_units` must be an integer >= 1"),
+        ({"attention_units": -1}, "`units` must be an integer >= 1"),
+        ({"dropout": -0.1}, r"`dropout` must be a number in \[0.0, 1.0\)"),
+        (
+            {"attention": None, "context": "last"},
+            r"`context` must be one of \[None, 'state', 'mean'\]",
+        ),
+        ({"context": "mean"}, "`context` must be None where there is atten"),
+        (
+            {"tie_embeddings": True, "readout_units": 7},
+            "`embedding_dim` must be the size of the readout, 7, where the "
+            "embeddings are tied. Received: embedding_dim=4",
+        ),
+        ({"attention": "dot"}, r"`score` must be 'general' or 'scaled'"),
+        ({"bridge": "pass"}, "`bridge` must be 'dense' or 'zero' where"),
+    ],
+)
+def test_bad_arguments_are_named(options, message):
+    source_ids, target_ids, _ = laws.sentences()
+    encoder, _ = laws.pair("default")
+    with pytest.raises(ValueError, match=message):
+        RNNDecoder(**{**SIZES, **options})(target_ids, encoder(source_ids))

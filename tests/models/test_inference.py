@@ -1,0 +1,147 @@
+"""Search over a trained model: what comes in, what goes out."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_s2s import decoding
+from keras_s2s.models import InferenceModel
+from tests import laws
+
+
+def inference_of(name="default", **options):
+    return InferenceModel(laws.model_of(name), **{"max_length": 5, **options})
+
+
+def test_predict_takes_arrays_and_lists_in_any_batches():
+    source_ids = laws.sentences()[0]
+    inference = inference_of()
+    expected = laws.numpy(inference(source_ids))
+    lists = [[int(n) for n in row if n] for row in source_ids]
+    for found in (
+        inference.predict(source_ids, verbose=0),
+        inference.predict(lists, batch_size=2, verbose=0),
+        inference.predict(source_ids.astype("int64"), verbose=0),
+        inference.predict_on_batch(source_ids),
+    ):
+        assert found["ids"].dtype == found["lengths"].dtype == "int32"
+        laws.assert_close(found, expected, 1e-5)
+
+
+def test_an_empty_batch_gives_an_empty_result():
+    inference = inference_of(search=decoding.BeamSearch(3, num_hypotheses=2))
+    for empty in ([], np.zeros((0, 4), "int32")):
+        found = inference.predict(empty, verbose=0)
+        assert found["ids"].shape == found["token_scores"].shape == (0, 2, 5)
+        assert found["scores"].shape == found["lengths"].shape == (0, 2)
+
+
+def test_one_token_in_and_one_out():
+    found = inference_of(max_length=1).predict([[5]], verbose=0)
+    assert found["ids"].shape == (1, 1, 1)
+
+
+@pytest.mark.parametrize("name", ["default", "unfed"])
+def test_alignments_are_attention_weights(name):
+    source_ids = laws.sentences()[0]
+    options = {"search": decoding.BeamSearch(3, num_hypotheses=2)}
+    inference = inference_of(name, return_alignments=True, **options)
+    result = laws.numpy(inference(source_ids))
+    alignments = result["alignments"]
+    assert alignments.shape == (3, 2, 5, 5)
+    assert alignments.dtype == "float32"
+    is_there = np.arange(5) < result["lengths"][..., None]
+    np.testing.assert_allclose(alignments.sum(-1), is_there, atol=1e-6)
+    for row in range(3):
+        assert not np.any(alignments[row][..., source_ids[row] == 0])
+
+
+def test_it_shares_its_weights_with_the_model():
+    inference = inference_of()
+    model = laws.model_of("default")
+    assert {id(w) for w in inference.weights} == {id(w) for w in model.weights}
+    assert inference.count_params() == model.count_params()
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+def test_it_searches_in_mixed_precision(policy):
+    from keras_s2s.models import Seq2Seq
+
+    model = Seq2Seq(*laws.pair("luong", policy))
+    inference = InferenceModel(model, max_length=4, return_alignments=True)
+    result = laws.numpy(inference(laws.sentences()[0]))
+    for name in ("scores", "token_scores", "alignments"):
+        assert result[name].dtype == "float32"
+        assert np.all(np.isfinite(result[name]))
+
+
+def test_a_saved_model_takes_any_batch_and_length(tmp_path):
+    inference = inference_of(search=decoding.BeamSearch(2))
+    inference.export(tmp_path / "saved", verbose=False)
+    saved = tf.saved_model.load(str(tmp_path / "saved"))
+    source_ids = laws.sentences()[0]
+    for ids in (source_ids, laws.pad(source_ids, 3), source_ids[:1, :2]):
+        expected = laws.numpy(inference(ids))
+        laws.assert_close(saved.serve(ids), expected, 1e-5)
+
+
+def test_more_than_the_vocabulary_is_refused():
+    for bad in (13, -1):
+        with pytest.raises(
+            ValueError,
+            match=rf"`source_ids` must hold ids in \[0, 13\), the vocabulary. "
+            f"Received: an id of {bad}.",
+        ):
+            inference_of().predict([[5, bad]])
+
+
+def test_a_source_of_only_padding_is_refused():
+    with pytest.raises(
+        ValueError,
+        match="`source_ids` must be rows with at least one token that is not "
+        "padding. Received: source_ids='only padding in row 1'",
+    ):
+        inference_of().predict([[5, 6], [0, 0]])
+    with pytest.raises(ValueError, match="only padding in row 0"):
+        inference_of().predict([[], [5]])
+
+
+@pytest.mark.parametrize("bad", [np.ones((2, 3)), np.ones(3, "int32")])
+def test_no_matrix_of_integers_is_refused(bad):
+    with pytest.raises(
+        ValueError, match=r"`source_ids` must be an integer array \(B, S\)"
+    ):
+        inference_of().predict(bad)
+
+
+def test_bad_arguments_are_named():
+    with pytest.raises(ValueError, match="`max_length` must be an integer >="):
+        inference_of(max_length=0)
+    with pytest.raises(TypeError, match="`search` must be a search of keras_s"):
+        inference_of(search="beam")
+    with pytest.raises(ValueError, match="eos_id` must hold ids in"):
+        inference_of(eos_id=11)(laws.sentences()[0])
+
+
+def test_a_model_without_its_parts_is_refused():
+    model = keras.Sequential([keras.layers.Dense(2, name="dense")])
+    with pytest.raises(
+        ValueError,
+        match=r"`model` must be a model with one keras_s2s.layers.Encoder "
+        r"among its layers. Received: model=\['dense'\]",
+    ):
+        InferenceModel(model)
+    encoder, _ = laws.pair("default")
+    source = encoder.make_input()
+    model = keras.Model(source, encoder(source))
+    with pytest.raises(ValueError, match="one keras_s2s.layers.Decoder among"):
+        InferenceModel(model)
+    with pytest.raises(ValueError, match="one keras_s2s.layers.Encoder among"):
+        InferenceModel("model.keras")
+
+
+def test_alignments_need_attention():
+    inference = laws.model_of("sutskever")
+    with pytest.raises(ValueError, match="entry `alignment` to record"):
+        InferenceModel(inference, return_alignments=True)(laws.sentences()[0])

@@ -1,0 +1,119 @@
+"""What is saved here gives the same results in a process that is new."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from keras_s2s import decoding
+from keras_s2s.models import InferenceModel
+from keras_s2s.models import TextToText
+from tests import laws
+from tests.models.texts import TEXTS
+from tests.models.texts import text_to_text
+
+LOAD = """
+import json, sys
+import numpy as np
+import keras
+import keras_s2s
+
+folder, inputs = sys.argv[1], json.loads(sys.stdin.read())
+results = {}
+for name in inputs["names"]:
+    model = keras.saving.load_model(f"{folder}/{name}-model.keras")
+    logits = model({k: np.array(inputs[k], "int32") for k in inputs["ids"]})
+    results[f"{name}-model"] = keras.ops.convert_to_numpy(logits).tolist()
+    inference = keras.saving.load_model(f"{folder}/{name}-inference.keras")
+    found = inference.predict(inputs["source_ids"], verbose=0)
+    results[f"{name}-inference"] = {k: v.tolist() for k, v in found.items()}
+text = keras.saving.load_model(f"{folder}/text.keras")
+results["text"] = text.generate(inputs["texts"])
+print(json.dumps(results))
+"""
+NAMES = ["default", "normalized", "cho"]
+
+
+def test_a_new_process_gives_the_same_results(tmp_path):
+    source_ids, target_ids, _ = laws.sentences()
+    expected = {}
+    for name in NAMES:
+        model = laws.model_of(name)
+        search = decoding.BeamSearch(3, "gnmt", 0.8, num_hypotheses=2)
+        inference = InferenceModel(model, search, max_length=5)
+        model.save(tmp_path / f"{name}-model.keras")
+        inference.save(tmp_path / f"{name}-inference.keras")
+        inputs = {"source_ids": source_ids, "target_ids": target_ids}
+        expected[f"{name}-model"] = model(inputs)
+        expected[f"{name}-inference"] = inference(source_ids)
+    text = text_to_text()
+    text.save(tmp_path / "text.keras")
+    inputs = {
+        "names": NAMES,
+        "ids": ["source_ids", "target_ids"],
+        "source_ids": source_ids.tolist(),
+        "target_ids": target_ids.tolist(),
+        "texts": TEXTS,
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", LOAD, str(tmp_path)],
+        input=json.dumps(inputs),
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[2],
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert found.pop("text") == text.generate(TEXTS)
+    assert any(text.generate(TEXTS))
+    for name in NAMES:
+        logits = np.array(found[f"{name}-model"])
+        laws.assert_close(logits, expected[f"{name}-model"], 1e-5)
+        for key, value in expected[f"{name}-inference"].items():
+            values = np.array(found[f"{name}-inference"][key])
+            laws.assert_close(values, value, 1e-5)
+
+
+def test_a_missing_file_raises_what_keras_raises(tmp_path):
+    with pytest.raises(ValueError, match="File not found"):
+        keras.saving.load_model(tmp_path / "none.keras")
+
+
+def test_a_damaged_file_raises_what_keras_raises(tmp_path):
+    path = tmp_path / "damaged.keras"
+    laws.model_of("cho").save(path)
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2])
+    with pytest.raises(ValueError, match="File not found"):
+        keras.saving.load_model(path)
+
+
+def test_a_loaded_model_trains_on(tmp_path):
+    from keras_s2s.losses import SequenceLoss
+
+    model = laws.model_of("cho")
+    copy = keras.models.clone_model(model)
+    copy.set_weights(model.get_weights())
+    copy.compile("adam", loss=SequenceLoss())
+    source_ids, target_ids, labels = laws.sentences()
+    inputs = {"source_ids": source_ids, "target_ids": target_ids}
+    copy.train_on_batch(inputs, labels)
+    copy.save(tmp_path / "x.keras")
+    loaded = keras.saving.load_model(tmp_path / "x.keras")
+    found, expected = (m.train_on_batch(inputs, labels) for m in (loaded, copy))
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+def test_a_text_model_holds_its_parts(tmp_path):
+    text = text_to_text()
+    text.save(tmp_path / "x.keras")
+    loaded = keras.saving.load_model(tmp_path / "x.keras")
+    assert isinstance(loaded, TextToText)
+    assert loaded.inference.max_length == text.inference.max_length
+    assert loaded.generate(TEXTS) == text.generate(TEXTS)

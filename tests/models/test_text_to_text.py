@@ -1,0 +1,77 @@
+"""Text in, text out."""
+
+import numpy as np
+import pytest
+
+from keras_s2s import layers
+from keras_s2s.models import InferenceModel
+from keras_s2s.models import Seq2Seq
+from keras_s2s.models import TextToText
+from tests import laws
+from tests.models.texts import TEXTS
+from tests.models.texts import text_to_text
+from tests.models.texts import tokenizer
+
+
+def test_it_encodes_searches_and_decodes():
+    text = text_to_text()
+    ids = tokenizer().encode(["a dog runs ."], add_eos=True)
+    best = text.inference.predict(ids, verbose=0)["ids"][:, 0]
+    assert text.generate(["a dog runs ."]) == tokenizer().decode(best)
+
+
+def test_order_and_batches_change_nothing():
+    text = text_to_text()
+    expected = text.generate(TEXTS)
+    assert len(set(expected)) > 1
+    assert text.generate(TEXTS, batch_size=1) == expected
+    assert text.generate(TEXTS[::-1]) == expected[::-1]
+    assert [text.generate([one])[0] for one in TEXTS] == expected
+
+
+def test_nothing_gives_nothing():
+    assert text_to_text().generate([""]) == [""]
+    assert text_to_text().generate([]) == []
+
+
+def test_called_on_ids_it_is_its_inference_model():
+    text, ids = text_to_text(), np.array([[5, 6, 3]], "int32")
+    laws.assert_close(text(ids), text.inference(ids), 0)
+
+
+@pytest.mark.parametrize("bad", ["a dog", [5], [None], [["a"]]])
+def test_what_is_no_list_of_texts_is_refused(bad):
+    with pytest.raises(TypeError, match=r"`texts(\[0\])?` must be"):
+        text_to_text().generate(bad)
+
+
+def test_a_batch_size_below_one_is_refused():
+    with pytest.raises(ValueError, match="`batch_size` must be an integer >= 1"):
+        text_to_text().generate(["a"], batch_size=0)
+
+
+@pytest.mark.parametrize("name", ["source_tokenizer", "target_tokenizer"])
+def test_a_tokenizer_larger_than_the_model_is_refused(name):
+    size = tokenizer().vocabulary_size
+    sizes = {"source_tokenizer": size, "target_tokenizer": size, name: 9}
+    model = Seq2Seq(
+        layers.RNNEncoder(sizes["source_tokenizer"], 4, 5),
+        layers.RNNDecoder(sizes["target_tokenizer"], 4, 5, attention=None),
+    )
+    inference = InferenceModel(model, max_length=4)
+    with pytest.raises(
+        ValueError,
+        match=rf"`{name}` must be a tokenizer of at most 9 ids, those of the "
+        rf"model. Received: {name}={size}",
+    ):
+        TextToText(inference, tokenizer(), tokenizer()).generate(["a"])
+
+
+def test_its_parts_must_be_of_their_kind():
+    inference = text_to_text().inference
+    with pytest.raises(TypeError, match="`inference` must be an InferenceMod"):
+        TextToText(laws.model_of("cho"), tokenizer(), tokenizer())
+    with pytest.raises(TypeError, match="`source_tokenizer` must be a token"):
+        TextToText(inference, None, tokenizer())
+    with pytest.raises(TypeError, match="`target_tokenizer` must be a token"):
+        TextToText(inference, tokenizer(), "x.model")
