@@ -61,7 +61,7 @@ def parse_options():
     add("--units", type=int, default=256)
     add("--dropout", type=float, default=0.4)
     add("--label-smoothing", type=float, default=0.1)
-    add("--learning-rate", type=float, default=1e-3)
+    add("--learning-rate", type=float, default=2e-3)
     add("--patience", type=int, default=2, help="epochs to a halved rate")
     add("--beam-size", type=int, default=5, help="for the test set")
     add("--seed", type=int, default=0)

@@ -15,9 +15,10 @@ from keras import ops
 import keras_s2s as s2s
 
 TENSORFLOW = keras.backend.backend() == "tensorflow"
-# JAX has no float64 unless told at its start.
-EXACT = "float32" if keras.backend.backend() == "jax" else "float64"
-TOLERANCE = {"float32": 2e-5, "float64": 1e-9}
+# JAX has no float64 unless told at its start; on torch Keras makes float32
+# of it here and there.
+EXACT = "float64" if TENSORFLOW else "float32"
+TOLERANCE = {"float32": 1e-4, "float64": 1e-9}
 SOURCE_SIZE, TARGET_SIZE = 13, 11
 BOS, EOS = 2, 3
 
@@ -218,7 +219,8 @@ def check_padding_changes_nothing(make):
         if TENSORFLOW:
             results["loss"] = value_and_gradients(value, weights)
         else:
-            results["loss"] = value(), value_and_gradients(value, weights)[1]
+            _, gradients = value_and_gradients(value, weights)
+            results["loss"] = value(), gradients
         return results
 
     source_ids, target_ids, labels = sentences()
@@ -325,9 +327,7 @@ def check_beams_are_queries(make):
     for beam in range(3):
         whole = numpy(decoder(beams[:, beam], memory))
         is_real = beams[:, beam] != 0
-        assert_close(
-            logits[:, beam][is_real], whole[is_real], TOLERANCE[EXACT]
-        )
+        assert_close(logits[:, beam][is_real], whole[is_real], TOLERANCE[EXACT])
 
 
 def search_with(model, search, source_ids, max_length=6, **options):
@@ -456,14 +456,17 @@ def check_layer(make, *inputs, build=None, free_axes=1):
         symbolic = layer(*spec_of(arguments, free))
         keras.tree.map_structure(check_spec, symbolic, results)
 
-    config = keras.saving.serialize_keras_object(layer)
-    config = json.loads(json.dumps(config))
+    config = as_json(keras.saving.serialize_keras_object(layer))
     copy = start(keras.saving.deserialize_keras_object(config))
     copy(*arguments)
-    assert copy.get_config() == layer.get_config()
+    assert as_json(copy.get_config()) == as_json(layer.get_config())
     copy.set_weights(layer.get_weights())
     for one, other in zip(floats(copy(*arguments)), floats(results)):
         np.testing.assert_array_equal(one, other)
+
+
+def as_json(config):
+    return json.loads(json.dumps(config))
 
 
 def check_spec(symbolic, tensor):

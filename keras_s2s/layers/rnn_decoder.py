@@ -11,6 +11,7 @@ from keras_s2s import masking
 from keras_s2s.layers.attention import make_attention
 from keras_s2s.layers.bridge import Bridge
 from keras_s2s.layers.decoder import Decoder
+from keras_s2s.layers.embedding import TokenEmbedding
 from keras_s2s.layers.readout import OutputLayer
 from keras_s2s.layers.readout import Readout
 from keras_s2s.layers.stack import RecurrentStack
@@ -140,9 +141,10 @@ class RNNDecoder(Decoder):
 
     def _make_layers(self) -> None:
         policy = self.dtype_policy
-        self.embedding = keras.layers.Embedding(
+        self.embedding = TokenEmbedding(
             self.vocabulary_size,
             self.embedding_dim,
+            scale=self.tie_embeddings,
             dtype=policy,
             name="embedding",
         )

@@ -9,6 +9,7 @@ from keras import ops
 from keras_s2s import checks
 from keras_s2s import masking
 from keras_s2s.layers.cells import make_cell
+from keras_s2s.layers.embedding import TokenEmbedding
 from keras_s2s.layers.encoder import Encoder
 from keras_s2s.layers.stack import count_steps
 from keras_s2s.layers.stack import run_cell
@@ -89,7 +90,7 @@ class RNNEncoder(Encoder):
         self.residual = residual
         self.pad_id = pad_id
         policy = self.dtype_policy
-        self.embedding = keras.layers.Embedding(
+        self.embedding = TokenEmbedding(
             vocabulary_size, embedding_dim, dtype=policy, name="embedding"
         )
         self.dropout_layer = keras.layers.Dropout(dropout, dtype=policy)

@@ -69,7 +69,7 @@ def decode(decoder, ids, outputs, states):
     attention = values(decoder.attention_layer)
     readout = values(decoder.readout_layer)
     output = values(decoder.output_layer)
-    cell = values(decoder.cells[0])
+    cell = values(decoder.stack.cells[0])
     feed, logits = np.zeros(decoder.units), []
     for token in ids:
         gates = (

@@ -31,7 +31,9 @@ def inputs(query_dim=3):
 
 def slow_score(layer, query, value):
     """The score of one query and one position, from the papers."""
-    weights = {weight.name: laws.numpy(weight.value) for weight in layer.weights}
+    weights = {
+        weight.name: laws.numpy(weight.value) for weight in layer.weights
+    }
     if isinstance(layer, MultiplicativeAttention):
         if layer.score == "dot":
             return query @ value
@@ -183,7 +185,9 @@ def user_pair(dtype, **options):
 
 @pytest.mark.parametrize("readout", ["attentional", "state"])
 def test_a_users_attention_has_its_gradients(readout):
-    laws.check_steps_equal_whole(lambda dtype: user_pair(dtype, readout=readout))
+    laws.check_steps_equal_whole(
+        lambda dtype: user_pair(dtype, readout=readout)
+    )
 
 
 def test_a_users_attention_trains_in_a_graph():

@@ -7,6 +7,12 @@ import pytest
 from tests import laws
 
 every_pair = pytest.mark.parametrize("name", laws.PAIRS)
+# Every pair with one search, one pair with every search.
+searched_pairs = pytest.mark.parametrize(
+    "name, search",
+    [(name, "beam") for name in laws.PAIRS]
+    + [("default", search) for search in laws.SEARCHES if search != "beam"],
+)
 
 
 def maker(name):
@@ -38,15 +44,13 @@ def test_a_beam_of_one_is_greedy(name):
     laws.check_beam_of_one_is_greedy(laws.model_of(name))
 
 
-@every_pair
-@pytest.mark.parametrize("search", laws.SEARCHES)
+@searched_pairs
 def test_a_result_does_not_depend_on_its_batch(name, search):
     laws.check_independent_of_batch(
         laws.model_of(name), laws.SEARCHES[search]()
     )
 
 
-@every_pair
-@pytest.mark.parametrize("search", laws.SEARCHES)
+@searched_pairs
 def test_scores_are_rescored(name, search):
     laws.check_scores_are_rescored(laws.model_of(name), laws.SEARCHES[search]())

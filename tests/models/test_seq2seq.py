@@ -37,9 +37,7 @@ def fit_losses(model, epochs=3, **options):
         keras.optimizers.Adam(0.02), loss=s2s.losses.SequenceLoss(), **options
     )
     inputs, labels = copy_task()
-    history = model.fit(
-        inputs, labels, batch_size=16, epochs=epochs, verbose=0
-    )
+    history = model.fit(inputs, labels, batch_size=16, epochs=epochs, verbose=0)
     return history.history["loss"]
 
 
@@ -51,7 +49,7 @@ def test_it_learns_in_mixed_precision(policy):
 
 @pytest.mark.parametrize("option", ["run_eagerly", "jit_compile"])
 def test_it_learns_eagerly_and_compiled(option):
-    model = small_model()
+    model = small_model({"bidirectional": False}, {"cell": "gru"})
     # Without it, Keras runs a model with a recurrence uncompiled.
     model.encoder.supports_jit = model.decoder.supports_jit = True
     losses = fit_losses(model, **{option: True})
@@ -91,6 +89,20 @@ def test_a_training_step_follows_the_gradient_of_the_loss(normalizer, padding):
     np.testing.assert_allclose(found, expected, rtol=1e-5)
     steps = [at - laws.numpy(w.value) for at, w in zip(start, weights)]
     laws.assert_close(steps, [0.5 * laws.numpy(g) for g in gradients], 1e-4)
+
+
+def test_a_word_that_comes_twice_takes_one_step():
+    model = Seq2Seq(*laws.build(*laws.make_layers("unfed")))
+    _, target_ids, labels = laws.sentences()
+    source_ids = np.array([[5, 5, 6], [5, 6, 0], [5, 0, 0]], "int32")
+    inputs = {"source_ids": source_ids, "target_ids": target_ids}
+    before = [laws.numpy(w.value) for w in model.trainable_weights]
+    model.compile(keras.optimizers.Adam(0.01), loss=s2s.losses.SequenceLoss())
+    model.train_on_batch(inputs, labels)
+    # The first step of Adam is the learning rate times the gradient's sign.
+    for weight, value in zip(model.trainable_weights, before):
+        step = np.max(np.abs(laws.numpy(weight.value) - value))
+        assert step < 0.0101, weight.path
 
 
 def test_sample_weights_weigh():

@@ -46,7 +46,9 @@ def test_what_is_no_list_of_texts_is_refused(bad):
 
 
 def test_a_batch_size_below_one_is_refused():
-    with pytest.raises(ValueError, match="`batch_size` must be an integer >= 1"):
+    with pytest.raises(
+        ValueError, match="`batch_size` must be an integer >= 1"
+    ):
         text_to_text().generate(["a"], batch_size=0)
 
 

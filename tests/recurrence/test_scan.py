@@ -152,7 +152,9 @@ def test_one_weight_may_serve_two_products_of_a_step():
         h = ops.tanh(linear(state, kernel) + linear(inputs, kernel))
         return h, linear(h, kernel)
 
-    check_scan(step, numbers(B, U), numbers(T, B, U, seed=1), (), variables=[kernel])
+    check_scan(
+        step, numbers(B, U), numbers(T, B, U, seed=1), (), variables=[kernel]
+    )
 
 
 def test_a_weight_may_serve_a_product_and_something_else():
@@ -162,7 +164,9 @@ def test_a_weight_may_serve_a_product_and_something_else():
         h = ops.tanh(linear(state, kernel) * ops.sum(kernel) + inputs)
         return h, h * ops.cast(kernel[0], "float64")
 
-    check_scan(step, numbers(B, U), numbers(T, B, U, seed=1), (), variables=[kernel])
+    check_scan(
+        step, numbers(B, U), numbers(T, B, U, seed=1), (), variables=[kernel]
+    )
 
 
 def test_a_weight_that_only_makes_another_weight_has_its_gradient():
