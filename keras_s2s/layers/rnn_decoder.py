@@ -10,6 +10,9 @@ from keras_s2s import checks
 from keras_s2s import masking
 from keras_s2s.layers.attention import make_attention
 from keras_s2s.layers.bridge import Bridge
+from keras_s2s.layers.context import KINDS as CONTEXTS
+from keras_s2s.layers.context import pool_memory
+from keras_s2s.layers.context import spread
 from keras_s2s.layers.decoder import Decoder
 from keras_s2s.layers.embedding import TokenEmbedding
 from keras_s2s.layers.readout import OutputLayer
@@ -117,7 +120,7 @@ class RNNDecoder(Decoder):
         checks.check_positive("vocabulary_size", vocabulary_size)
         checks.check_positive("embedding_dim", embedding_dim)
         checks.check_rate("dropout", dropout)
-        checks.check_option("context", context, (None, "state", "mean"))
+        checks.check_option("context", context, (None, *CONTEXTS))
         if attention is not None and context is not None:
             checks.fail("context", "None where there is attention", context)
         self.vocabulary_size = vocabulary_size
@@ -125,6 +128,8 @@ class RNNDecoder(Decoder):
         self.units = units
         self.cell = cell
         self.num_layers = num_layers
+        if isinstance(attention, dict):  # from a config
+            attention = keras.saving.deserialize_keras_object(attention)
         self.attention = attention
         self.input_feeding = input_feeding
         self.bridge = bridge
@@ -269,14 +274,9 @@ class RNNDecoder(Decoder):
         outputs, mask = memory["outputs"], memory["mask"]
         if self.attention_layer is not None:
             return self.attention_layer.prepare(outputs, mask)
-        if self.context == "mean":
-            weights = ops.expand_dims(mask, -1)
-            vector = masking.masked_mean(outputs, weights, axis=1)
-        elif self.context == "state":
-            vector = ops.concatenate(list(memory["state"]), axis=-1)
-        else:
+        if self.context is None:
             return {}
-        return {"vector": ops.expand_dims(vector, 1)}
+        return {"vector": pool_memory(memory, self.context)}
 
     def initial_state(
         self, memory: dict[str, Any], beam_size: int, max_length: int
@@ -322,7 +322,7 @@ class RNNDecoder(Decoder):
         embedded = self.dropout_layer(embedded, training=training)
         inputs = embedded
         if self.feeds_context:
-            vector = self._fixed_context(embedded, context)
+            vector = spread(context["vector"], embedded)
             inputs = ops.concatenate([embedded, vector], axis=-1)
         projected = self.stack.project(inputs)
         token = self.readout_layer.project_token(embedded)
@@ -330,14 +330,9 @@ class RNNDecoder(Decoder):
 
     def _attend(self, x: Tensor, context: dict) -> tuple[Tensor, Tensor]:
         if self.attention_layer is None:
-            return self._fixed_context(x, context), None
+            vector = context.get("vector")
+            return vector if vector is None else spread(vector, x), None
         return self.attention_layer.attend(x, context)
-
-    def _fixed_context(self, x: Tensor, context: dict) -> Tensor | None:
-        if self.context is None:
-            return None
-        # (B, 1, D) -> (..., B, K, D)
-        return context["vector"] + ops.zeros_like(x[..., :1])
 
     def _feed(self, readout: Tensor, vector: Tensor) -> Tensor:
         return vector if self.readout_layer.kind == "state" else readout
@@ -403,12 +398,3 @@ class RNNDecoder(Decoder):
             "pad_id": self.pad_id,
         }
         return {**super().get_config(), **config}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> "RNNDecoder":
-        if isinstance(config["attention"], dict):
-            config = dict(config)
-            config["attention"] = keras.saving.deserialize_keras_object(
-                config["attention"]
-            )
-        return cls(**config)

@@ -1,6 +1,7 @@
 """The scan on JAX."""
 
 import functools
+from typing import Any
 
 import jax
 from jax import lax
@@ -9,7 +10,9 @@ from jax import numpy as jnp
 from keras_s2s.recurrence.program import Program
 
 
-def scan(program: Program, length, reverse: bool):
+def scan(
+    program: Program, length: Any, reverse: bool
+) -> tuple[list[Any], list[Any]]:
     """Returns flat outputs `(T, ...)` and the flat last state."""
     total = program.sequences[0].shape[0]
     steps = total if length is None else jnp.minimum(length, total)

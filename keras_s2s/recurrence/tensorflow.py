@@ -1,13 +1,16 @@
 """The scan on TensorFlow."""
 
 import functools
+from typing import Any
 
 import tensorflow as tf
 
 from keras_s2s.recurrence.program import Program
 
 
-def scan(program: Program, length, reverse: bool):
+def scan(
+    program: Program, length: Any, reverse: bool
+) -> tuple[list[Any], list[Any]]:
     """Returns flat outputs `(T, ...)` and the flat last state."""
     sizes = (len(program.state), len(program.sequences))
 

@@ -1,11 +1,15 @@
 """The scan on torch."""
 
+from typing import Any
+
 import torch
 
 from keras_s2s.recurrence.program import Program
 
 
-def scan(program: Program, length, reverse: bool):
+def scan(
+    program: Program, length: Any, reverse: bool
+) -> tuple[list[Any], list[Any]]:
     """Returns flat outputs `(T, ...)` and the flat last state."""
     total = program.sequences[0].shape[0]
     steps = total if length is None else min(int(length), total)
