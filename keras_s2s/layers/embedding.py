@@ -46,10 +46,14 @@ class TokenEmbedding(keras.layers.Embedding):
         self.scale = scale
 
     def call(self, inputs: Any) -> Any:
-        outputs = super().call(inputs)
-        if not self.scale:
-            return outputs
-        return outputs * ops.cast(self.output_dim**0.5, outputs.dtype)
+        # Always a product: its gradient is dense. Given a sparse one, Keras'
+        # optimizers on TensorFlow square each occurrence of an id apart, and
+        # Adam's step is up to sqrt(n) times too long for an id with n.
+        factor = self.output_dim**0.5 if self.scale else 1.0
+        table = ops.convert_to_tensor(self.embeddings)
+        table = table * ops.cast(factor, table.dtype)
+        outputs = ops.take(table, ops.cast(inputs, "int32"), axis=0)
+        return ops.cast(outputs, self.compute_dtype)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "scale": self.scale}

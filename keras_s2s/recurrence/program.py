@@ -1,6 +1,7 @@
 """One step of a recurrence, seen so that each backend can loop over it."""
 
 import contextlib
+import threading
 from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Sequence
@@ -14,7 +15,15 @@ from keras import tree
 Tensor: TypeAlias = Any
 Multiply: TypeAlias = Callable[[int, Tensor, Tensor], Tensor]
 
-_active: list["Program"] = []
+
+class _Active(threading.local):
+    """The programs whose step is running in this thread, outermost first."""
+
+    def __init__(self) -> None:
+        self.programs: list[Program] = []
+
+
+_active = _Active()
 
 
 def linear(inputs: Tensor, weights: Any) -> Tensor:
@@ -31,8 +40,8 @@ def linear(inputs: Tensor, weights: Any) -> Tensor:
     Returns:
         Float `(..., N)`.
     """
-    if _active:
-        return _active[-1].linear(inputs, weights)
+    if _active.programs:
+        return _active.programs[-1].linear(inputs, weights)
     if isinstance(weights, keras.Variable):
         weights = weights.value
     return _apply(ops.matmul, inputs, weights)
@@ -57,9 +66,24 @@ class _Binding(keras.StatelessScope):
         self.values = {id(v): value for v, value in zip(variables, values)}
         self.read = set()
 
-    def get_current_value(self, variable: keras.Variable) -> Tensor | None:
+    def get_current_value(self, variable: keras.Variable) -> Tensor:
+        if id(variable) not in self.values:
+            _fail_unnamed(variable)
         self.read.add(id(variable))
-        return self.values.get(id(variable))
+        return self.values[id(variable)]
+
+    def add_update(self, update: tuple) -> None:
+        raise ValueError(
+            "A variable must not be assigned in the step of a scan. "
+            f"Received: {update[0].path}."
+        )
+
+
+def _fail_unnamed(variable: keras.Variable) -> None:
+    raise ValueError(
+        "`variables` must hold each variable that the step of a scan reads. "
+        f"Received: no {variable.path}."
+    )
 
 
 class Program:
@@ -87,9 +111,14 @@ class Program:
         self.step = step
         self.structures = (state, sequences, constants)
         self.variables = list(variables)
-        self.state, self.sequences, flat_constants = (
+        self.state, self.sequences, repeated = (
             tree.flatten(structure) for structure in self.structures
         )
+        # A tensor that is there twice is one constant with one gradient.
+        unique = {id(tensor): tensor for tensor in repeated}
+        flat_constants = list(unique.values())
+        places = {key: place for place, key in enumerate(unique)}
+        self.places = [places[id(tensor)] for tensor in repeated]
         # Constants and variables are one list from here on.
         values = [variable.value for variable in self.variables]
         self.constants = flat_constants + values
@@ -119,7 +148,7 @@ class Program:
             tree.pack_sequence_as(structure, list(flat))
             for structure, flat in zip(
                 self.structures,
-                (state, inputs, constants[: self.first_variable]),
+                (state, inputs, [constants[n] for n in self.places]),
             )
         ]
         with self._bound(multiply, constants) as binding:
@@ -161,10 +190,7 @@ class Program:
             offset = 0
         if True not in is_used:
             if isinstance(weights, keras.Variable):
-                raise ValueError(
-                    "`variables` must hold each variable that the step of a "
-                    f"scan reads. Received: no {weights.path}."
-                )
+                _fail_unnamed(weights)
             return _apply(ops.matmul, inputs, weights)
         index = is_used.index(True) + offset
         if index < self.first_variable and index not in self.deferred:
@@ -210,13 +236,13 @@ class Program:
         self._multiply = multiply
         self._current = list(constants)
         self._count = 0
-        _active.append(self)
+        _active.programs.append(self)
         try:
             values = self._current[self.first_variable :]
             with _Binding(self.variables, values) as binding:
                 yield binding
         finally:
-            _active.pop()
+            _active.programs.pop()
             self._multiply = self._current = None
 
 

@@ -208,6 +208,11 @@ def _step_gradients(program, state, inputs, constants, products, upstream):
         output_gradients=upstream,
         unconnected_gradients=tf.UnconnectedGradients.ZERO,
     )
+    # What `take` hands back is sparse.
+    gradients = [
+        [tf.convert_to_tensor(value) for value in values]
+        for values in gradients
+    ]
     for group, values in zip(groups, gradients):
         for tensor, value in zip(group, values):
             value.set_shape(tensor.shape)
