@@ -9,6 +9,7 @@ from keras import ops
 
 from keras_s2s import checks
 from keras_s2s.decoding import BeamSearch
+from keras_s2s.decoding import RandomSampling
 from keras_s2s.decoding.search import Search
 from keras_s2s.layers.decoder import Decoder
 from keras_s2s.layers.encoder import Encoder
@@ -53,6 +54,9 @@ class Generator(keras.layers.Layer):
         self.encoder = encoder
         self.decoder = decoder
         self.search = search
+        if isinstance(search, RandomSampling):
+            # Keras tracks the random state of layers alone.
+            self.seed_generator = search.seed_generator
         self.max_length = max_length
         self.bos_id = bos_id
         self.eos_id = eos_id
