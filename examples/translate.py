@@ -52,7 +52,7 @@ def parse_options():
     add("--tokenized", action="store_true", help="as the papers score")
     add("--resume", action="store_true", help="go on with a run")
     add("--examples", type=int, help="train on the first pairs only")
-    add("--epochs", type=int, default=20)
+    add("--epochs", type=int, default=13)
     add("--minutes", type=float, default=float("inf"), help="train at most")
     add("--batch-size", type=int, default=64)
     add("--vocabulary-size", type=int, default=8000, help="at most")
@@ -62,7 +62,6 @@ def parse_options():
     add("--dropout", type=float, default=0.4)
     add("--label-smoothing", type=float, default=0.1)
     add("--learning-rate", type=float, default=2e-3)
-    add("--patience", type=int, default=2, help="epochs to a halved rate")
     add("--beam-size", type=int, default=5, help="for the test set")
     add("--seed", type=int, default=0)
     add("--mixed-precision", action="store_true", help="bfloat16 products")
@@ -147,7 +146,8 @@ class Progress(keras.callbacks.Callback):
         super().__init__()
         self.text = text
         self.folder = options.output
-        self.patience = options.patience
+        self.epochs = options.epochs
+        self.learning_rate = options.learning_rate
         self.end_time = time.monotonic() + 60 * options.minutes
         self.rows = []
         if self.history_path.exists():
@@ -175,6 +175,9 @@ class Progress(keras.callbacks.Callback):
             writer.writerows(self.rows)
 
     def on_epoch_begin(self, epoch, logs=None):
+        # Constant for the first half, then linear to 0.
+        factor = min(1.0, 2.0 * (1.0 - epoch / self.epochs))
+        self.model.optimizer.learning_rate = factor * self.learning_rate
         # Keras saves no state of dropout: let each epoch begin its own.
         for variable in self.model.non_trainable_variables:
             if variable.name == "seed_generator_state":
@@ -185,11 +188,8 @@ class Progress(keras.callbacks.Callback):
         rate = float(self.model.optimizer.learning_rate)
         self.rows.append({"epoch": epoch + 1, "learning_rate": rate, **logs})
         scores = [float(row["val_bleu"]) for row in self.rows]
-        since_best = scores[::-1].index(max(scores))
-        if since_best == 0:
+        if scores[-1] == max(scores):
             replace_file(self.folder / "model.keras", self.text.save)
-        elif since_best % self.patience == 0:
-            self.model.optimizer.learning_rate = rate / 2
         self.model.save_weights(self.weights_path(epoch + 1))
         replace_file(self.history_path, self.write_history)
         self.weights_path(epoch).unlink(missing_ok=True)

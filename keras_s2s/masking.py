@@ -1,4 +1,4 @@
-"""Masks (bool, True = real token), lengths and masked means."""
+"""Masks (bool, True = real token) and masked means."""
 
 from typing import Any
 from typing import TypeAlias
@@ -17,11 +17,6 @@ MASKED_SCORE = -1e9
 def padding_mask(ids: Tensor, pad_id: int = 0) -> Tensor:
     """Returns bool, shaped like `ids`: True where there is a real token."""
     return ops.not_equal(ids, pad_id)
-
-
-def sequence_lengths(mask: Tensor) -> Tensor:
-    """Returns int32 `(B,)`: the number of real tokens of each row."""
-    return ops.sum(ops.cast(mask, "int32"), axis=1)
 
 
 def masked_mean(values: Tensor, mask: Tensor, axis: Any = None) -> Tensor:
@@ -43,7 +38,10 @@ def masked_softmax(scores: Tensor, mask: Tensor) -> Tensor:
     Computed in float32 at least, whatever the dtype of `scores`. A row
     without any real position gets uniform weights, never NaN.
     """
-    dtype = scores.dtype
+    dtype = keras.backend.standardize_dtype(scores.dtype)
+    # Keras warns of a softmax over one position.
+    if scores.shape[-1] == 1:
+        return ops.ones_like(scores)
     scores = ops.cast(scores, keras.backend.result_type(dtype, "float32"))
     scores = ops.where(mask, scores, MASKED_SCORE)
     return ops.cast(ops.softmax(scores, axis=-1), dtype)

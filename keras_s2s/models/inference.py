@@ -16,6 +16,7 @@ from keras_s2s.layers.encoder import Encoder
 from keras_s2s.models.door import check_source_ids
 from keras_s2s.models.seq2seq import Seq2Seq
 from keras_s2s.recurrence import EXPORT_OPTIONS
+from keras_s2s.recurrence import PREFERS_JIT
 
 Tensor: TypeAlias = Any
 
@@ -62,6 +63,7 @@ class Generator(keras.layers.Layer):
         self.eos_id = eos_id
         self.pad_id = pad_id
         self.return_alignments = return_alignments
+        self.supports_jit = PREFERS_JIT
         self.built = True
 
     def call(self, source: Tensor) -> dict[str, Tensor]:

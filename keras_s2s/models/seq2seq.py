@@ -65,6 +65,8 @@ class Seq2Seq(keras.Model):
         logits = decoder(target_ids, encoder(source))
         inputs = {source.name: source, "target_ids": target_ids}
         super().__init__(inputs=inputs, outputs=logits, **kwargs)
+        # `call` may run parts of the decoder outside of it.
+        self.dtype_policy = decoder.dtype_policy
         self.encoder = encoder
         self.decoder = decoder
 
@@ -76,7 +78,13 @@ class Seq2Seq(keras.Model):
         weighted_metrics: Any = None,
         **kwargs: Any,
     ) -> None:
-        """As `keras.Model.compile`."""
+        """As `keras.Model.compile`.
+
+        `jit_compile="auto"` is the faster way on the backend at hand; True
+        compiles with XLA, on TensorFlow anew for each pair of lengths.
+        """
+        if kwargs.get("jit_compile") is True:
+            self.encoder.supports_jit = self.decoder.supports_jit = True
         all_metrics = keras.tree.flatten(
             [metrics or [], weighted_metrics or []]
         )
@@ -138,6 +146,7 @@ class Seq2Seq(keras.Model):
         x, labels, weights = keras.utils.unpack_x_y_sample_weight(data)
         weights = token_weights(labels, weights, self.loss.ignore_id)
         real = weights > 0
+        x = keras.tree.map_structure(ops.convert_to_tensor, x)
         x = {**x, REAL: real}
         return ((x, pack(labels, real), pack(weights, real)),)
 

@@ -20,7 +20,6 @@ SMALL = [
     "--embedding-dim=8",
     "--vocabulary-size=60",
     "--dropout=0.5",
-    "--patience=1",
 ]
 
 

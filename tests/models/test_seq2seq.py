@@ -50,8 +50,6 @@ def test_it_learns_in_mixed_precision(policy):
 @pytest.mark.parametrize("option", ["run_eagerly", "jit_compile"])
 def test_it_learns_eagerly_and_compiled(option):
     model = small_model({"bidirectional": False}, {"cell": "gru"})
-    # Without it, Keras runs a model with a recurrence uncompiled.
-    model.encoder.supports_jit = model.decoder.supports_jit = True
     losses = fit_losses(model, **{option: True})
     assert losses[-1] < losses[0]
 
