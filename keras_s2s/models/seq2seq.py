@@ -92,7 +92,9 @@ class Seq2Seq(keras.Model):
             isinstance(loss, SequenceLoss)
             and loss.by_token
             and all(
-                isinstance(metric, SequenceMetric) and metric.by_token
+                isinstance(metric, SequenceMetric)
+                and metric.by_token
+                and metric.ignore_id == loss.ignore_id
                 for metric in all_metrics
             )
         )
@@ -145,7 +147,8 @@ class Seq2Seq(keras.Model):
         (data,) = args
         x, labels, weights = keras.utils.unpack_x_y_sample_weight(data)
         weights = token_weights(labels, weights, self.loss.ignore_id)
-        real = weights > 0
+        # Not `weights > 0`: unweighted metrics count labels of weight 0.
+        real = token_weights(labels, None, self.loss.ignore_id) > 0
         x = keras.tree.map_structure(ops.convert_to_tensor, x)
         x = {**x, REAL: real}
         return ((x, pack(labels, real), pack(weights, real)),)

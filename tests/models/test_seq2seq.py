@@ -211,3 +211,17 @@ def test_pairs_with_ids_outside_the_vocabulary_are_refused():
     data = s2s.data.SequencePairs([[5, 4], [6]], [[5], [11]])
     with pytest.raises(ValueError, match=r"`target_ids` must hold ids in \[0"):
         model.fit(data)
+
+
+def test_unweighted_metrics_count_labels_of_weight_zero():
+    inputs = {
+        "source_ids": np.array([[5, 3, 0], [6, 7, 3]]),
+        "target_ids": np.array([[2, 4, 0], [2, 5, 6]]),
+    }
+    labels = np.array([[4, 3, 0], [5, 6, 3]])
+    weights = np.array([[0.0, 1.0, 0.0], [1.0, 0.0, 1.0]])
+    model = small_model()
+    accuracy = s2s.metrics.TokenAccuracy()
+    model.compile(loss=s2s.losses.SequenceLoss(), metrics=[accuracy])
+    model.evaluate(inputs, labels, sample_weight=weights, verbose=0)
+    assert float(accuracy.count) == 5.0  # all but the padding
