@@ -1,5 +1,6 @@
 """The recurrent decoder, with attention or a fixed context."""
 
+from collections.abc import Callable
 from typing import Any
 from typing import TypeAlias
 
@@ -18,9 +19,9 @@ from keras_s2s.layers.embedding import TokenEmbedding
 from keras_s2s.layers.readout import OutputLayer
 from keras_s2s.layers.readout import Readout
 from keras_s2s.layers.stack import RecurrentStack
-from keras_s2s.layers.stack import count_steps
 from keras_s2s.recurrence import PREFERS_JIT
-from keras_s2s.recurrence import scan
+from keras_s2s.recurrence import Layout
+from keras_s2s.recurrence import arrange
 
 Tensor: TypeAlias = Any
 
@@ -242,27 +243,27 @@ class RNNDecoder(Decoder):
         training: bool | None = None,
     ) -> Tensor:
         """As `call`, but float `(B, T, R)`: what the output layer sees."""
+        layout = arrange(
+            masking.before_padding(target_ids, self.pad_id),
+            compiled=self.supports_jit,
+            carries=False,
+        )
+        memory = layout.sort(memory)
         context = self.prepare(memory)
         state = self.initial_state(memory, 1, 0)
         state.pop("alignment", None)
-        # Time first from here on: (T, B, 1).
-        ids = ops.expand_dims(ops.transpose(target_ids), -1)
-        inputs = self._embed(ids, context, training)
-        length = count_steps(masking.padding_mask(target_ids, self.pad_id))
+        ids = layout.pack(ops.expand_dims(target_ids, -1))
+        inputs = self._embed(ids, context, training, layout.spread)
         if self.feeds_back:
-            x = self._run_joint(inputs, state, context, length, training)
+            x = self._run_joint(inputs, state, context, layout, training)
         else:
             x = self.stack.run(
-                inputs["projected"], state["cells"], length, training
+                inputs["projected"], state["cells"], layout, training
             )
-        x = ops.transpose(ops.squeeze(x, 2), (1, 0, 2))
-        if not self.feeds_back:
-            token = inputs["token"]
-            if token is not None:
-                token = ops.transpose(ops.squeeze(token, 2), (1, 0, 2))
-            vector, _ = self._attend(x, context)
-            x = self.readout_layer(x, vector, token)
-        return self.dropout_layer(x, training=training)
+            vector = self._attend_all(x, context, layout)
+            x = self.readout_layer(x, vector, inputs["token"])
+        x = self.dropout_layer(x, training=training)
+        return ops.squeeze(layout.unpack(x), 2)
 
     def project(self, features: Tensor) -> Tensor:
         """Float `(..., R)` -> logits `(..., V)`."""
@@ -303,7 +304,7 @@ class RNNDecoder(Decoder):
         context: dict[str, Any],
         position: Tensor,
     ) -> tuple[Tensor, dict[str, Any]]:
-        inputs = self._embed(token_ids, context, training=False)
+        inputs = self._embed(token_ids, context, False, spread)
         x, cells = self.stack.advance(
             inputs["projected"], state["cells"], state.get("feed")
         )
@@ -316,7 +317,9 @@ class RNNDecoder(Decoder):
             new_state["alignment"] = weights
         return self.project(x), new_state
 
-    def _embed(self, ids: Tensor, context: dict, training: Any) -> dict:
+    def _embed(
+        self, ids: Tensor, context: dict, training: Any, spread: Callable
+    ) -> dict[str, Any]:
         """Everything of a step that needs nothing of the step before."""
         embedded = self.embedding(ids)
         embedded = self.dropout_layer(embedded, training=training)
@@ -334,6 +337,22 @@ class RNNDecoder(Decoder):
             return vector if vector is None else spread(vector, x), None
         return self.attention_layer.attend(x, context)
 
+    def _attend_all(self, x: Tensor, context: dict, layout: Layout) -> Tensor:
+        """The context vectors of all steps, once their states are known."""
+        if self.attention_layer is None:
+            vector = context.get("vector")
+            return vector if vector is None else layout.spread(vector, x)
+        if not layout.is_packed:
+            queries = ops.squeeze(layout.unpack(x), 2)
+            vectors, _ = self.attention_layer.attend(queries, context)
+            return layout.pack(ops.expand_dims(vectors, 2))
+
+        def step(state: tuple, x: Tensor, context: dict) -> tuple:
+            return state, self.attention_layer.attend(x, context)[0]
+
+        vectors, _ = layout.scan(step, (), x, **self._options(context))
+        return vectors
+
     def _feed(self, readout: Tensor, vector: Tensor) -> Tensor:
         return vector if self.readout_layer.kind == "state" else readout
 
@@ -342,10 +361,10 @@ class RNNDecoder(Decoder):
         inputs: dict,
         state: dict,
         context: dict,
-        length: Tensor,
+        layout: Layout,
         training: Any,
     ) -> Tensor:
-        """All layers, attention and readout in one loop: `(T, B, 1, R)`."""
+        """All layers, attention and readout in one loop."""
         inputs["masks"] = self.stack.dropout_masks(
             inputs["projected"], training
         )
@@ -363,17 +382,20 @@ class RNNDecoder(Decoder):
 
         if inputs["token"] is None:
             inputs.pop("token")
-        layers = [self.stack, self.attention_layer, self.readout_layer]
-        outputs, _ = scan(
-            step,
-            state,
-            inputs,
-            context,
-            deferred=[context[k] for k in self.attention_layer.linear_entries],
-            variables=[v for layer in layers for v in layer.variables],
-            length=length,
-        )
-        return outputs
+        layers = [self.stack, self.readout_layer]
+        options = self._options(context, layers)
+        return layout.scan(step, state, inputs, **options)[0]
+
+    def _options(self, context: dict, layers: Any = ()) -> dict[str, Any]:
+        """What a scan is told of the attention and of other layers."""
+        attention = self.attention_layer
+        return {
+            "constants": context,
+            "deferred": [context[key] for key in attention.linear_entries],
+            "variables": [
+                v for layer in [attention, *layers] for v in layer.variables
+            ],
+        }
 
     def get_config(self) -> dict[str, Any]:
         attention = self.attention

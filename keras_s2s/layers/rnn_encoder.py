@@ -11,9 +11,10 @@ from keras_s2s import masking
 from keras_s2s.layers.cells import make_cell
 from keras_s2s.layers.embedding import TokenEmbedding
 from keras_s2s.layers.encoder import Encoder
-from keras_s2s.layers.stack import count_steps
 from keras_s2s.layers.stack import run_cell
 from keras_s2s.recurrence import PREFERS_JIT
+from keras_s2s.recurrence import Layout
+from keras_s2s.recurrence import arrange
 
 Tensor: TypeAlias = Any
 
@@ -116,35 +117,31 @@ class RNNEncoder(Encoder):
         self, source_ids: Tensor, training: bool | None = None
     ) -> dict[str, Any]:
         mask = masking.padding_mask(source_ids, self.pad_id)
-        x = self.embedding(ops.transpose(source_ids))
+        layout = arrange(mask, compiled=self.supports_jit)
+        x = self.embedding(layout.pack(source_ids))
         x = self.dropout_layer(x, training=training)
+        zeros = ops.zeros((ops.shape(source_ids)[0], self.units), x.dtype)
         states = []
         for layer in range(self.num_layers):
-            outputs, state = self._run_layer(layer, x, mask)
+            outputs, state = self._run_layer(layer, x, zeros, layout)
             if layer > 0 and self.residual:
                 outputs = outputs + x
             if layer < self.num_layers - 1:
                 outputs = self.dropout_layer(outputs, training=training)
             x = outputs
             states.extend(state)
-        x = ops.transpose(x, (1, 0, 2))
-        x = x * ops.cast(ops.expand_dims(mask, -1), x.dtype)
-        return {"outputs": x, "mask": mask, "state": states}
+        states = layout.restore(states)
+        return {"outputs": layout.unpack(x), "mask": mask, "state": states}
 
     def _run_layer(
-        self, layer: int, x: Tensor, mask: Tensor
+        self, layer: int, x: Tensor, zeros: Tensor, layout: Layout
     ) -> tuple[Tensor, list[Tensor]]:
-        """Runs both directions of a layer; x is `(S, B, D)`."""
-        length = count_steps(mask)
-        time_mask = ops.expand_dims(ops.transpose(mask), -1)
-        zeros = ops.zeros((ops.shape(x)[1], self.units), x.dtype)
+        """Runs both directions of a layer over packed x."""
         results = []
         for cell, reverse in zip(self.cells[layer], (False, True)):
             state = [zeros] * cell.num_states
             projected = cell.project(x)
-            results.append(
-                run_cell(cell, projected, state, time_mask, length, reverse)
-            )
+            results.append(run_cell(cell, projected, state, layout, reverse))
         outputs = ops.concatenate([r[0] for r in results], axis=-1)
         states = zip(*[r[1] for r in results])
         return outputs, [ops.concatenate(s, axis=-1) for s in states]

@@ -1,4 +1,4 @@
-"""Recurrent layers, one upon the other, time first."""
+"""Recurrent layers, one upon the other."""
 
 from typing import Any
 from typing import TypeAlias
@@ -9,62 +9,37 @@ from keras import ops
 from keras_s2s import checks
 from keras_s2s.layers.cells import Cell
 from keras_s2s.layers.cells import make_cell
-from keras_s2s.recurrence import scan
+from keras_s2s.recurrence import Layout
 
 Tensor: TypeAlias = Any
-
-
-def count_steps(mask: Tensor) -> Tensor:
-    """Returns int32 scalar: the steps up to the last real token of any row.
-
-    At least 1. Counts what lies before that token too, so a generated
-    padding token, or one that serves as bos, cuts no row short.
-    """
-    positions = ops.arange(1, ops.shape(mask)[1] + 1, dtype="int32")
-    return ops.max(ops.where(mask, positions, 0), initial=1)
 
 
 def run_cell(
     cell: Cell,
     projected: Tensor,
     state: list[Tensor],
-    mask: Tensor | None = None,
-    length: Tensor | None = None,
+    layout: Layout,
     reverse: bool = False,
 ) -> tuple[Tensor, list[Tensor]]:
     """Runs a cell over a projected sequence.
 
     Args:
         cell: a built `Cell`.
-        projected: float `(T, B, G)`, from `cell.project`.
+        projected: float `(..., G)`, packed by `layout`, from `cell.project`.
         state: list of float `(B, U)`. The first state.
-        mask: bool `(T, B, 1)` or None. A row carries its state over padding.
-        length: int32 scalar. Steps from here on are not run. Default: T.
+        layout: a `Layout`.
         reverse: bool. Runs from the last step to the first. Default: False.
 
     Returns:
-        Float `(T, B, U)`, the outputs, and the last state.
+        Float `(..., U)`, the outputs, and the last state.
     """
 
-    def step(state: list, inputs: dict, constants: Any) -> tuple:
-        new_state = cell.advance(inputs["projected"], state)
-        if "mask" in inputs:
-            new_state = [
-                ops.where(inputs["mask"], new, old)
-                for new, old in zip(new_state, state)
-            ]
+    def step(state: list, inputs: Tensor, constants: Any) -> tuple:
+        new_state = cell.advance(inputs, state)
         return new_state, new_state[0]
 
-    sequences = {"projected": projected}
-    if mask is not None:
-        sequences["mask"] = mask
-    return scan(
-        step,
-        state,
-        sequences,
-        variables=cell.variables,
-        length=length,
-        reverse=reverse,
+    return layout.scan(
+        step, state, projected, variables=cell.variables, reverse=reverse
     )
 
 
@@ -83,13 +58,13 @@ class RecurrentStack(keras.layers.Layer):
         feed_dim: int >= 0. Size of a second input of the first layer.
 
     Call arguments:
-        inputs: float `(T, B, K, D)`.
-        states: list of the states of the cells.
-        length: int32 scalar. Steps from here on are not run. Default: T.
+        inputs: float `(..., D)`, packed by `layout`.
+        states: list of the states of the cells, tensors `(B, ..., U)`.
+        layout: a `Layout` of the inputs.
         training: bool or None. Whether dropout acts.
 
     Returns:
-        Float `(T, B, K, U)`, the outputs of the last layer.
+        Float `(..., U)`, the outputs of the last layer.
     """
 
     def __init__(
@@ -133,10 +108,10 @@ class RecurrentStack(keras.layers.Layer):
         self,
         inputs: Tensor,
         states: list[list[Tensor]],
-        length: Tensor | None = None,
+        layout: Layout,
         training: bool | None = None,
     ) -> Tensor:
-        return self.run(self.project(inputs), states, length, training)
+        return self.run(self.project(inputs), states, layout, training)
 
     @property
     def state_sizes(self) -> list[int]:
@@ -159,7 +134,7 @@ class RecurrentStack(keras.layers.Layer):
         self,
         projected: Tensor,
         states: list[list[Tensor]],
-        length: Tensor | None,
+        layout: Layout,
         training: bool | None,
     ) -> Tensor:
         """A loop for each layer, its input's part done before it."""
@@ -168,7 +143,7 @@ class RecurrentStack(keras.layers.Layer):
             if layer > 0:
                 x = self.dropout_layer(x, training=training)
                 projected = cell.project(x)
-            outputs, _ = run_cell(cell, projected, states[layer], length=length)
+            outputs, _ = run_cell(cell, projected, states[layer], layout)
             x = outputs + x if layer > 0 and self.residual else outputs
         return x
 

@@ -1,83 +1,19 @@
 """Recurrences: the one room that knows the Keras backends."""
 
-import importlib
-from collections.abc import Callable
-from collections.abc import Sequence
-from typing import Any
-
-import keras
-from keras import ops
-from keras import tree
-
-from keras_s2s.recurrence.program import Program
-from keras_s2s.recurrence.program import Tensor
+from keras_s2s.recurrence.layout import Layout
+from keras_s2s.recurrence.layout import arrange
+from keras_s2s.recurrence.loop import EXPORT_OPTIONS
+from keras_s2s.recurrence.loop import HAS_DYNAMIC_SHAPES
+from keras_s2s.recurrence.loop import PREFERS_JIT
+from keras_s2s.recurrence.loop import scan
 from keras_s2s.recurrence.program import linear
 
 __all__ = [
     "EXPORT_OPTIONS",
     "HAS_DYNAMIC_SHAPES",
     "PREFERS_JIT",
+    "Layout",
+    "arrange",
     "linear",
     "scan",
 ]
-
-# Whether a model with a scan is faster compiled as a whole: on TensorFlow,
-# XLA compiles each pair of lengths anew, in seconds.
-PREFERS_JIT = keras.backend.backend() != "tensorflow"
-
-# Whether a step outside XLA may have shapes that depend on values.
-HAS_DYNAMIC_SHAPES = keras.backend.backend() != "jax"
-
-# What `Model.export` needs to export a loop: JAX would trace the gradient of
-# a search, which has none.
-EXPORT_OPTIONS = {}
-if keras.backend.backend() == "jax":
-    EXPORT_OPTIONS = {"jax2tf_kwargs": {"with_gradient": False}}
-
-_backend = importlib.import_module(
-    f"keras_s2s.recurrence.{keras.backend.backend()}"
-)
-
-
-def scan(
-    step: Callable,
-    state: Any,
-    sequences: Any,
-    constants: Any = (),
-    deferred: Sequence[Tensor] = (),
-    variables: Sequence[keras.Variable] = (),
-    length: Tensor | None = None,
-    reverse: bool = False,
-) -> tuple[Any, Any]:
-    """Runs `step` over the first axis of `sequences`, fast in both ways.
-
-    The forward pass keeps the state before each step and the result of each
-    `linear` product. The backward pass runs the rest of the step again, so
-    any step may be written without its derivative, and hands back the
-    gradients of the products of all steps together: the gradient of a weight
-    is then one matrix product after the loop, not a sum inside it.
-
-    Args:
-        step: callable `(state, inputs, constants) -> (state, outputs)`. It
-            reads tensors through its arguments and variables through
-            `variables` alone, and multiplies with `linear`.
-        state: nested float tensors. The first state.
-        sequences: nested tensors `(T, ...)`. Their slices are `inputs`.
-        constants: nested tensors, the same at each step.
-        deferred: list of tensors of `constants` that the step uses in no
-            other way than as the weights of `linear`.
-        variables: list of variables that the step reads.
-        length: int or int32 scalar, in steps. Steps from here on are not
-            run, and their outputs are 0. Default: T.
-        reverse: bool. Runs from the last step to the first.
-
-    Returns:
-        outputs: nested float `(T, ...)`, in the order of `sequences`.
-        state: nested float tensors. The state after the last step.
-    """
-    program = Program(step, state, sequences, constants, deferred, variables)
-    if length is not None:
-        length = ops.cast(length, "int32")
-    outputs, last = _backend.scan(program, length, reverse)
-    outputs = tree.pack_sequence_as(program.output_structure, outputs)
-    return outputs, tree.pack_sequence_as(state, last)

@@ -214,13 +214,14 @@ class Program:
         """Returns, by index of constant, each deferred gradient.
 
         Args:
-            inputs: a float tensor `(T, M, U)` or `(T, B, K, U)` a product.
-            gradients: the same of its results, `(T, M, N)`, `(T, B, K, N)`.
+            inputs: a float tensor `(..., U)` a product, or `(T, B, K, U)`
+                where each row of the batch has a matrix of its own.
+            gradients: the same of its results, N instead of U.
             multiply: callable. `(M, U)`, `(M, N)` -> their `(U, N)`.
         """
         sums = {}
         for index, x, dy in zip(self.uses, inputs, gradients):
-            if len(x.shape) == 3:
+            if len(self.constants[index].shape) == 2:
                 x = ops.reshape(x, (-1, x.shape[-1]))
                 dy = ops.reshape(dy, (-1, dy.shape[-1]))
                 product = multiply(x, dy)

@@ -12,24 +12,34 @@ def scan(
     program: Program, length: Any, reverse: bool
 ) -> tuple[list[Any], list[Any]]:
     """Returns flat outputs `(T, ...)` and the flat last state."""
-    sizes = (len(program.state), len(program.sequences))
+    total = tf.shape(program.sequences[0])[0]
+    steps = total if length is None else tf.minimum(length, total)
+    return _run(program, _Steps(total, steps, reverse))
+
+
+def scan_packed(
+    program: Program, sizes: Any, reverse: bool
+) -> tuple[list[Any], list[Any]]:
+    """As `scan`, with outputs `(sum(sizes), ...)`."""
+    return _run(program, _PackedSteps(sizes, reverse))
+
+
+def _run(program, walk):
+    counts = (len(program.state), len(program.sequences))
 
     @tf.custom_gradient
     def run(*flat):
-        state = flat[: sizes[0]]
-        sequences = flat[sizes[0] : sum(sizes)]
-        constants = flat[sum(sizes) :]
-        total = tf.shape(sequences[0])[0]
-        steps = total if length is None else tf.minimum(length, total)
-        order = _Order(total, steps, reverse)
+        state = flat[: counts[0]]
+        sequences = flat[counts[0] : sum(counts)]
+        constants = flat[sum(counts) :]
         outputs, last, states, products = _forward(
-            program, order, state, sequences, constants
+            program, walk, state, sequences, constants
         )
 
         def gradient(*upstream):
             return _backward(
                 program,
-                order,
+                walk,
                 (states, products, sequences, constants),
                 upstream[: len(outputs)],
                 upstream[len(outputs) :],
@@ -39,12 +49,12 @@ def scan(
 
     flat = (*program.state, *program.sequences, *program.constants)
     results = run(*[tf.convert_to_tensor(tensor) for tensor in flat])
-    count = len(results) - sizes[0]
+    count = len(results) - counts[0]
     return list(results[:count]), list(results[count:])
 
 
-class _Order:
-    """The position in time of each step, forward or reversed."""
+class _Steps:
+    """The steps of a scan over sequences `(T, B, ...)`."""
 
     def __init__(self, total, steps, reverse):
         self.total = total
@@ -52,10 +62,83 @@ class _Order:
         self.reverse = reverse
 
     def time(self, number):
+        """The position in time of the n-th step to run."""
         return self.steps - 1 - number if self.reverse else number
 
+    def cut(self, sequence, time):
+        """What belongs to a step."""
+        return sequence[time]
 
-def _trace(program, state, sequences, constants):
+    def cut_rows(self, rows, time):
+        """Those of the rows `(B, ...)` that a step runs."""
+        return rows
+
+    def put_rows(self, part, rows, time):
+        """Puts the rows of a step back among all rows."""
+        part.set_shape(rows.shape)
+        return part
+
+    def array(self, spec):
+        """Where steps write what will be a sequence, `spec` one step's."""
+        return tf.TensorArray(spec.dtype, self.total, element_shape=spec.shape)
+
+    def join(self, array):
+        return array.stack()
+
+    def spec(self, sequence):
+        return tf.TensorSpec(sequence.shape[1:], sequence.dtype)
+
+    def rows_spec(self, rows):
+        return tf.TensorSpec(rows.shape, rows.dtype)
+
+    def spread(self, sequence, rows):
+        """A sequence -> `(T, B, ...)`, where `rows` is `(B, ...)`."""
+        return sequence
+
+
+class _PackedSteps(_Steps):
+    """The steps of a scan over packed sequences."""
+
+    def __init__(self, sizes, reverse):
+        steps = tf.shape(sizes)[0]
+        super().__init__(steps, steps, reverse)
+        self.sizes = sizes
+        self.ends = tf.cumsum(sizes)
+
+    def cut(self, sequence, time):
+        end = self.ends[time]
+        return sequence[end - self.sizes[time] : end]
+
+    def cut_rows(self, rows, time):
+        return rows[: self.sizes[time]]
+
+    def put_rows(self, part, rows, time):
+        result = tf.concat([part, rows[self.sizes[time] :]], 0)
+        result.set_shape(rows.shape)
+        return result
+
+    def array(self, spec):
+        return tf.TensorArray(
+            spec.dtype, self.total, infer_shape=False, element_shape=spec.shape
+        )
+
+    def join(self, array):
+        return array.concat()
+
+    def spec(self, sequence):
+        return tf.TensorSpec([None, *sequence.shape[1:]], sequence.dtype)
+
+    rows_spec = spec
+
+    def spread(self, sequence, rows):
+        size = tf.shape(rows)[0]
+        is_there = tf.sequence_mask(self.sizes, size)
+        shape = tf.concat([[self.total, size], tf.shape(sequence)[1:]], 0)
+        places = tf.cast(tf.where(is_there), tf.int32)
+        return tf.scatter_nd(places, sequence, shape)
+
+
+def _trace(program, walk, state, sequences, constants):
     """Traces a step alone, for the specs of its outputs and products."""
     products = []
 
@@ -67,109 +150,141 @@ def _trace(program, state, sequences, constants):
         _, outputs = program.run(multiply, state, inputs, constants)
         return outputs, products
 
-    inputs = [tf.TensorSpec(s.shape[1:], s.dtype) for s in sequences]
-    specs = [
-        [tf.TensorSpec(tensor.shape, tensor.dtype) for tensor in tensors]
-        for tensors in (state, constants)
-    ]
     traced = tf.function(step, autograph=False).get_concrete_function(
-        specs[0], inputs, specs[1]
+        [walk.rows_spec(tensor) for tensor in state],
+        [walk.spec(tensor) for tensor in sequences],
+        [
+            walk.rows_spec(tensor)
+            if index < program.first_variable
+            else tf.TensorSpec(tensor.shape, tensor.dtype)
+            for index, tensor in enumerate(constants)
+        ],
     )
     return traced.structured_outputs
 
 
-def _arrays(specs, size):
-    return [
-        tf.TensorArray(spec.dtype, size=size, element_shape=spec.shape)
-        for spec in specs
-    ]
+def _cut_constants(program, walk, constants, time):
+    """What a step sees of the constants: of those with rows, its own."""
+    first = program.first_variable
+    rows = [walk.cut_rows(tensor, time) for tensor in constants[:first]]
+    return [*rows, *constants[first:]]
 
 
-def _forward(program, order, state, sequences, constants):
-    outputs, products = _trace(program, state, sequences, constants)
+def _forward(program, walk, state, sequences, constants):
+    outputs, products = _trace(program, walk, state, sequences, constants)
 
     def body(number, state, arrays):
-        time = order.time(number)
+        time = walk.time(number)
         saved = []
 
         def multiply(count, x, w):
             saved.append(tf.matmul(x, w))
             return saved[-1]
 
-        inputs = [sequence[time] for sequence in sequences]
-        new_state, outputs = program.run(multiply, state, inputs, constants)
-        for old, new in zip(state, new_state):
-            new.set_shape(old.shape)
+        before = [walk.cut_rows(tensor, time) for tensor in state]
+        after, outputs = program.run(
+            multiply,
+            before,
+            [walk.cut(sequence, time) for sequence in sequences],
+            _cut_constants(program, walk, constants, time),
+        )
+        state = [
+            walk.put_rows(new, old, time) for new, old in zip(after, state)
+        ]
         written = [
             [a.write(time, value) for a, value in zip(group, values)]
-            for group, values in zip(arrays, (outputs, state, saved))
+            for group, values in zip(arrays, (outputs, before, saved))
         ]
-        return number + 1, new_state, written
+        return number + 1, state, written
 
     arrays = [
-        _arrays(outputs, order.total),
-        _arrays(state, order.total),
-        _arrays(products, order.total),
+        [walk.array(spec) for spec in outputs],
+        [walk.array(walk.rows_spec(tensor)) for tensor in state],
+        [walk.array(spec) for spec in products],
     ]
     _, last, arrays = tf.while_loop(
-        lambda number, state, arrays: number < order.steps,
+        lambda number, state, arrays: number < walk.steps,
         body,
         (tf.constant(0), list(state), arrays),
     )
     outputs, states, products = [
-        [array.stack() for array in group] for group in arrays
+        [walk.join(array) for array in group] for group in arrays
     ]
     return outputs, last, states, products
 
 
-def _backward(program, order, saved, output_gradients, state_gradients):
+def _backward(program, walk, saved, output_gradients, state_gradients):
     states, products, sequences, constants = saved
     accumulated = program.accumulated
     # With few rows, a product with a matrix that is transposed beforehand is
     # two to three times as fast as one that transposes it itself.
-    transposed = [
-        tf.linalg.matrix_transpose(constants[use]) for use in program.uses
-    ]
+    transposed = {
+        use: tf.linalg.matrix_transpose(constants[use]) for use in program.uses
+    }
+
+    def add(index, total, d, time):
+        if index >= program.first_variable:
+            return total + d
+        return walk.put_rows(walk.cut_rows(total, time) + d, total, time)
 
     def body(number, dstate, sums, arrays):
-        time = order.time(order.steps - 1 - number)
-        gradients = [gradient[time] for gradient in output_gradients]
-        x, results = _step_gradients(
+        time = walk.time(walk.steps - 1 - number)
+        weights = {
+            use: tensor
+            if use >= program.first_variable
+            else walk.cut_rows(tensor, time)
+            for use, tensor in transposed.items()
+        }
+        results = [walk.cut(tensor, time) for tensor in products]
+        upstream = [walk.cut_rows(tensor, time) for tensor in dstate]
+        upstream += [walk.cut(tensor, time) for tensor in output_gradients]
+        x, gradients = _step_gradients(
             program,
-            [tensor[time] for tensor in states],
-            [tensor[time] for tensor in sequences],
-            constants,
-            list(zip([tensor[time] for tensor in products], transposed)),
-            [*dstate, *gradients],
+            [walk.cut(tensor, time) for tensor in states],
+            [walk.cut(tensor, time) for tensor in sequences],
+            _cut_constants(program, walk, constants, time),
+            [(y, weights[use]) for y, use in zip(results, program.uses)],
+            upstream,
         )
-        dstate, dinputs, dconstants, dproducts = results
-        sums = [total + d for total, d in zip(sums, dconstants)]
+        dbefore, dinputs, dconstants, dproducts = gradients
+        dstate = [
+            walk.put_rows(new, old, time) for new, old in zip(dbefore, dstate)
+        ]
+        sums = [
+            add(index, total, d, time)
+            for index, total, d in zip(accumulated, sums, dconstants)
+        ]
         written = [
             [a.write(time, value) for a, value in zip(group, values)]
             for group, values in zip(arrays, (dinputs, x, dproducts))
         ]
         return number + 1, dstate, sums, written
 
-    x_specs = [
-        tf.TensorSpec([*y.shape[1:-1], constants[use].shape[-2]], y.dtype)
-        for use, y in zip(program.uses, products)
-    ]
+    x_specs = []
+    for use, y in zip(program.uses, products):
+        spec = walk.spec(y)
+        shape = [*spec.shape[:-1], constants[use].shape[-2]]
+        x_specs.append(tf.TensorSpec(shape, spec.dtype))
     float_sequences = [s for s in sequences if s.dtype.is_floating]
     arrays = [
-        _arrays([_element(s) for s in float_sequences], order.total),
-        _arrays(x_specs, order.total),
-        _arrays([_element(p) for p in products], order.total),
+        [walk.array(walk.spec(s)) for s in float_sequences],
+        [walk.array(spec) for spec in x_specs],
+        [walk.array(walk.spec(p)) for p in products],
     ]
     sums = [tf.zeros_like(constants[index]) for index in accumulated]
     _, dstate, sums, arrays = tf.while_loop(
-        lambda number, *rest: number < order.steps,
+        lambda number, *rest: number < walk.steps,
         body,
         (tf.constant(0), list(state_gradients), sums, arrays),
     )
     dinputs, x, dproducts = [
-        [array.stack() for array in group] for group in arrays
+        [walk.join(array) for array in group] for group in arrays
     ]
     dconstants = dict(zip(accumulated, sums))
+    for number, use in enumerate(program.uses):
+        if len(constants[use].shape) == 3:
+            x[number] = walk.spread(x[number], constants[use])
+            dproducts[number] = walk.spread(dproducts[number], constants[use])
     multiply = functools.partial(tf.matmul, transpose_a=True)
     gradients = program.weight_gradients(x, dproducts, multiply)
     for index, value in gradients.items():
@@ -180,10 +295,6 @@ def _backward(program, order, saved, output_gradients, state_gradients):
         *[next(rest) if s.dtype.is_floating else None for s in sequences],
         *[dconstants.get(index) for index in range(len(constants))],
     ]
-
-
-def _element(tensor):
-    return tf.TensorSpec(tensor.shape[1:], tensor.dtype)
 
 
 def _step_gradients(program, state, inputs, constants, products, upstream):
