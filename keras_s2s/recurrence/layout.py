@@ -13,6 +13,9 @@ from keras_s2s.recurrence.loop import scan
 
 Layout: TypeAlias = "Packed | Padded"
 
+# The rows of a packed step are a multiple of it, or all.
+ROWS = 8
+
 
 def arrange(mask: Tensor, compiled: bool, carries: bool = True) -> Layout:
     """Returns the layout that is fastest here.
@@ -26,7 +29,7 @@ def arrange(mask: Tensor, compiled: bool, carries: bool = True) -> Layout:
             they need not.
     """
     if PACKS and not compiled:
-        return Packed(mask)
+        return Packed(mask, carries)
     return Padded(mask, carries)
 
 
@@ -93,29 +96,35 @@ class Packed:
 
     The t-th real token of each row belongs to step t, wherever padding lies,
     and the rows are sorted, most tokens first: each step has the first of
-    them. No step computes padding, and rows carry their state by themselves.
+    them. Their number is rounded up, with padding, to one of a few: products
+    of matrices of many different sizes are slow to start.
     """
 
     is_packed = True
 
-    def __init__(self, mask: Tensor) -> None:
-        self.shape = ops.shape(mask)
+    def __init__(self, mask: Tensor, carries: bool) -> None:
+        self.shape = rows, total = ops.shape(mask)
+        self.carries = carries
         mask = ops.cast(mask, "int32")
         lengths = ops.sum(mask, axis=1)
         self.order = ops.cast(ops.argsort(-lengths), "int32")
         self.rank = ops.cast(ops.argsort(self.order), "int32")
-        starts = ops.cumsum(lengths) - lengths
         steps = ops.arange(ops.max(lengths, initial=0), dtype="int32")
         steps = ops.expand_dims(steps, 1)
         is_real = steps < ops.take(lengths, self.order)
-        self.sizes = ops.sum(ops.cast(is_real, "int32"), axis=1)
-        # The places of the real tokens, row by row, then step by step.
-        places = _true_places(mask)
-        by_step = steps + ops.take(starts, self.order)
-        chosen = _true_places(is_real)
-        by_step = ops.take(ops.reshape(by_step, (-1,)), chosen)
-        self.index = ops.take(places, by_step)
-        self.row = chosen % self.shape[0]
+        self.counts = ops.sum(ops.cast(is_real, "int32"), axis=1)
+        rounded = (self.counts + ROWS - 1) // ROWS * ROWS
+        self.sizes = ops.minimum(rounded, rows)
+        # The places of the real tokens of a row, then those of its padding.
+        places = ops.cast(ops.argsort(1 - mask), "int32")
+        places += total * ops.expand_dims(ops.arange(rows, dtype="int32"), 1)
+        places = ops.transpose(ops.take(places, self.order, axis=0))
+        numbers = ops.arange(rows, dtype="int32")
+        is_run = numbers < ops.expand_dims(self.sizes, 1)
+        chosen = ops.nonzero(ops.reshape(is_run, (-1,)))[0]
+        self.index = ops.take(ops.reshape(places, (-1,)), chosen)
+        self.is_real = ops.take(ops.reshape(is_real, (-1,)), chosen)
+        self.row = chosen % ops.cast(rows, chosen.dtype)
 
     def pack(self, values: Tensor) -> Tensor:
         """`(B, T, ...)` -> what `scan` takes, `(N, ...)`."""
@@ -124,6 +133,7 @@ class Packed:
 
     def unpack(self, values: Tensor) -> Tensor:
         """What `scan` returns -> `(B, T, ...)`, 0 on padding."""
+        values = values * ops.cast(_like(self.is_real, values), values.dtype)
         rows, total = self.shape
         rest = values.shape[1:]
         flat = _put(self.index, values, (rows * total, *rest))
@@ -153,7 +163,10 @@ class Packed:
         self, step: Callable, state: Any, sequences: Any, **options: Any
     ) -> tuple[Any, Any]:
         """Runs `recurrence.scan` over sequences of this layout."""
-        return scan(step, state, sequences, sizes=self.sizes, **options)
+        options["sizes"] = self.sizes
+        if self.carries:
+            options["counts"] = self.counts
+        return scan(step, state, sequences, **options)
 
 
 def _put(index: Tensor, values: Tensor, shape: tuple) -> Tensor:
@@ -162,11 +175,6 @@ def _put(index: Tensor, values: Tensor, shape: tuple) -> Tensor:
     That of a take adds up rows instead, which is slow.
     """
     return ops.scatter(ops.expand_dims(index, 1), values, shape)
-
-
-def _true_places(mask: Tensor) -> Tensor:
-    flat = ops.reshape(mask, (-1,))
-    return ops.cast(ops.nonzero(flat)[0], "int32")
 
 
 def _swap(values: Tensor) -> Tensor:

@@ -43,6 +43,7 @@ def scan(
     length: Tensor | None = None,
     reverse: bool = False,
     sizes: Tensor | None = None,
+    counts: Tensor | None = None,
 ) -> tuple[Any, Any]:
     """Runs `step` over the first axis of `sequences`, fast in both ways.
 
@@ -67,9 +68,12 @@ def scan(
         reverse: bool. Runs from the last step to the first.
         sizes: int32 `(T,)`, falling, or None. Step t runs the first
             `sizes[t]` rows of the state and of the constants, all of them
-            `(B, ...)`; the others carry their state. `sequences` and outputs
-            are then packed, the rows of a step behind those of the step
-            before: `(sum(sizes), ...)`. `PACKS` tells where this works.
+            `(B, ...)`. `sequences` and outputs are then packed, the rows of
+            a step behind those of the step before: `(sum(sizes), ...)`.
+            `PACKS` tells where this works.
+        counts: int32 `(T,)`, falling, or None. With `sizes`, how many of
+            these rows change their state; the others, and those that are
+            not run, carry it. Default: the last state is of no use.
 
     Returns:
         outputs: nested float `(T, ...)`, in the order of `sequences`.
@@ -77,7 +81,9 @@ def scan(
     """
     program = Program(step, state, sequences, constants, deferred, variables)
     if sizes is not None:
-        outputs, last = _backend.scan_packed(program, sizes, reverse)
+        outputs, last = _backend.scan_packed(
+            program, sizes, counts, reverse
+        )
         return _structured(program, outputs, last)
     if length is not None:
         length = ops.cast(length, "int32")

@@ -18,10 +18,12 @@ def scan(
 
 
 def scan_packed(
-    program: Program, sizes: Any, reverse: bool
+    program: Program, sizes: Any, counts: Any, reverse: bool
 ) -> tuple[list[Any], list[Any]]:
     """As `scan`, with outputs `(sum(sizes), ...)`."""
-    return _run(program, _PackedSteps(sizes, reverse))
+    if counts is None:
+        return _run(program, _PackedSteps(sizes, reverse))
+    return _run(program, _CarryingSteps(sizes, counts, reverse))
 
 
 def _run(program, walk):
@@ -65,18 +67,14 @@ class _Steps:
         """The position in time of the n-th step to run."""
         return self.steps - 1 - number if self.reverse else number
 
+    # Sequences.
+
     def cut(self, sequence, time):
         """What belongs to a step."""
         return sequence[time]
 
-    def cut_rows(self, rows, time):
-        """Those of the rows `(B, ...)` that a step runs."""
-        return rows
-
-    def put_rows(self, part, rows, time):
-        """Puts the rows of a step back among all rows."""
-        part.set_shape(rows.shape)
-        return part
+    def spec(self, sequence):
+        return tf.TensorSpec(sequence.shape[1:], sequence.dtype)
 
     def array(self, spec):
         """Where steps write what will be a sequence, `spec` one step's."""
@@ -85,19 +83,56 @@ class _Steps:
     def join(self, array):
         return array.stack()
 
-    def spec(self, sequence):
-        return tf.TensorSpec(sequence.shape[1:], sequence.dtype)
-
-    def rows_spec(self, rows):
-        return tf.TensorSpec(rows.shape, rows.dtype)
-
     def spread(self, sequence, rows):
         """A sequence -> `(T, B, ...)`, where `rows` is `(B, ...)`."""
         return sequence
 
+    # Rows `(B, ...)`: state and constants.
+
+    def start(self, rows):
+        """What a loop starts with."""
+        return rows
+
+    def cut_rows(self, rows, time):
+        """Those that a step runs."""
+        return rows
+
+    def rows_spec(self, rows):
+        return tf.TensorSpec(rows.shape, rows.dtype)
+
+    def put_rows(self, part, rows, time):
+        """All rows after a step that made `part` of those that it ran."""
+        part.set_shape(rows.shape)
+        return part
+
+    # Gradients of rows, from the last step to the first.
+
+    def cut_gradients(self, rows, time):
+        """All that is known after a step -> those of the rows that it ran."""
+        return rows
+
+    def put_gradients(self, part, rows, time):
+        """All that is known before a step, `part` of the rows that it ran."""
+        return self.put_rows(part, rows, time)
+
+    def add(self, total, part, time):
+        """Adds the gradient of a constant in one step."""
+        return total + part
+
+    def zeros(self, rows):
+        """What `add` starts with."""
+        return tf.zeros_like(rows)
+
+    def complete(self, gradients, rows):
+        """The gradients of all `rows` in the end."""
+        return gradients
+
 
 class _PackedSteps(_Steps):
-    """The steps of a scan over packed sequences."""
+    """The steps of a scan over packed sequences, fewer rows at each step.
+
+    The state shrinks as rows end, and is of no use after the last step.
+    """
 
     def __init__(self, sizes, reverse):
         steps = tf.shape(sizes)[0]
@@ -109,13 +144,8 @@ class _PackedSteps(_Steps):
         end = self.ends[time]
         return sequence[end - self.sizes[time] : end]
 
-    def cut_rows(self, rows, time):
-        return rows[: self.sizes[time]]
-
-    def put_rows(self, part, rows, time):
-        result = tf.concat([part, rows[self.sizes[time] :]], 0)
-        result.set_shape(rows.shape)
-        return result
+    def spec(self, sequence):
+        return tf.TensorSpec([None, *sequence.shape[1:]], sequence.dtype)
 
     def array(self, spec):
         return tf.TensorArray(
@@ -125,17 +155,76 @@ class _PackedSteps(_Steps):
     def join(self, array):
         return array.concat()
 
-    def spec(self, sequence):
-        return tf.TensorSpec([None, *sequence.shape[1:]], sequence.dtype)
-
-    rows_spec = spec
-
     def spread(self, sequence, rows):
         size = tf.shape(rows)[0]
         is_there = tf.sequence_mask(self.sizes, size)
         shape = tf.concat([[self.total, size], tf.shape(sequence)[1:]], 0)
         places = tf.cast(tf.where(is_there), tf.int32)
         return tf.scatter_nd(places, sequence, shape)
+
+    def start(self, rows):
+        # The number of rows changes.
+        return tf.compat.v1.placeholder_with_default(
+            rows, [None, *rows.shape[1:]]
+        )
+
+    def cut_rows(self, rows, time):
+        return rows[: self.sizes[time]]
+
+    rows_spec = spec
+
+    def put_rows(self, part, rows, time):
+        part.set_shape([None, *rows.shape[1:]])
+        return part
+
+    def cut_gradients(self, rows, time):
+        return _pad_rows(rows, self.sizes[time])
+
+    def add(self, total, part, time):
+        return self.cut_gradients(total, time) + part
+
+    def zeros(self, rows):
+        return tf.zeros_like(rows[:0])
+
+    def complete(self, gradients, rows):
+        return _pad_rows(gradients, tf.shape(rows)[0])
+
+
+class _CarryingSteps(_PackedSteps):
+    """Packed steps that keep the state of each row when it ends."""
+
+    def __init__(self, sizes, counts, reverse):
+        super().__init__(sizes, reverse)
+        self.counts = counts
+
+    def put_rows(self, part, rows, time):
+        return _replace(rows, part, self.counts[time])
+
+    def cut_gradients(self, rows, time):
+        return _pad_rows(rows[: self.counts[time]], self.sizes[time])
+
+    def add(self, total, part, time):
+        size = self.sizes[time]
+        return _replace(total, total[:size] + part, size)
+
+    def zeros(self, rows):
+        return tf.zeros_like(rows)
+
+    def complete(self, gradients, rows):
+        return gradients
+
+
+def _pad_rows(rows, size):
+    """Adds zeros up to `size` rows; without any to add it copies nothing."""
+    missing = size - tf.shape(rows)[0]
+    return tf.pad(rows, [[0, missing], *[[0, 0]] * (len(rows.shape) - 1)])
+
+
+def _replace(rows, part, count):
+    """Takes the first `count` rows from `part`, the others from `rows`."""
+    result = tf.concat([part[:count], rows[count:]], 0)
+    result.set_shape(rows.shape)
+    return result
 
 
 def _trace(program, walk, state, sequences, constants):
@@ -205,7 +294,7 @@ def _forward(program, walk, state, sequences, constants):
     _, last, arrays = tf.while_loop(
         lambda number, state, arrays: number < walk.steps,
         body,
-        (tf.constant(0), list(state), arrays),
+        (tf.constant(0), [walk.start(tensor) for tensor in state], arrays),
     )
     outputs, states, products = [
         [walk.join(array) for array in group] for group in arrays
@@ -223,9 +312,9 @@ def _backward(program, walk, saved, output_gradients, state_gradients):
     }
 
     def add(index, total, d, time):
-        if index >= program.first_variable:
-            return total + d
-        return walk.put_rows(walk.cut_rows(total, time) + d, total, time)
+        if index < program.first_variable:
+            return walk.add(total, d, time)
+        return total + d
 
     def body(number, dstate, sums, arrays):
         time = walk.time(walk.steps - 1 - number)
@@ -236,7 +325,7 @@ def _backward(program, walk, saved, output_gradients, state_gradients):
             for use, tensor in transposed.items()
         }
         results = [walk.cut(tensor, time) for tensor in products]
-        upstream = [walk.cut_rows(tensor, time) for tensor in dstate]
+        upstream = [walk.cut_gradients(tensor, time) for tensor in dstate]
         upstream += [walk.cut(tensor, time) for tensor in output_gradients]
         x, gradients = _step_gradients(
             program,
@@ -248,7 +337,8 @@ def _backward(program, walk, saved, output_gradients, state_gradients):
         )
         dbefore, dinputs, dconstants, dproducts = gradients
         dstate = [
-            walk.put_rows(new, old, time) for new, old in zip(dbefore, dstate)
+            walk.put_gradients(new, old, time)
+            for new, old in zip(dbefore, dstate)
         ]
         sums = [
             add(index, total, d, time)
@@ -271,16 +361,35 @@ def _backward(program, walk, saved, output_gradients, state_gradients):
         [walk.array(spec) for spec in x_specs],
         [walk.array(walk.spec(p)) for p in products],
     ]
-    sums = [tf.zeros_like(constants[index]) for index in accumulated]
+    rows = {index for index in accumulated if index < program.first_variable}
+    sums = [
+        walk.start(walk.zeros(constants[index]))
+        if index in rows
+        else tf.zeros_like(constants[index])
+        for index in accumulated
+    ]
     _, dstate, sums, arrays = tf.while_loop(
         lambda number, *rest: number < walk.steps,
         body,
-        (tf.constant(0), list(state_gradients), sums, arrays),
+        (
+            tf.constant(0),
+            [walk.start(tensor) for tensor in state_gradients],
+            sums,
+            arrays,
+        ),
     )
     dinputs, x, dproducts = [
         [walk.join(array) for array in group] for group in arrays
     ]
-    dconstants = dict(zip(accumulated, sums))
+    dstate = [
+        walk.complete(d, tensor) for d, tensor in zip(dstate, program.state)
+    ]
+    dconstants = {
+        index: walk.complete(total, constants[index])
+        if index in rows
+        else total
+        for index, total in zip(accumulated, sums)
+    }
     for number, use in enumerate(program.uses):
         if len(constants[use].shape) == 3:
             x[number] = walk.spread(x[number], constants[use])
