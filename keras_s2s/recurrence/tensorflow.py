@@ -78,7 +78,12 @@ class _Steps:
 
     def array(self, spec):
         """Where steps write what will be a sequence, `spec` one step's."""
-        return tf.TensorArray(spec.dtype, self.total, element_shape=spec.shape)
+        return tf.TensorArray(
+            spec.dtype,
+            self.total,
+            clear_after_read=False,
+            element_shape=spec.shape,
+        )
 
     def join(self, array):
         return array.stack()
@@ -149,7 +154,11 @@ class _PackedSteps(_Steps):
 
     def array(self, spec):
         return tf.TensorArray(
-            spec.dtype, self.total, infer_shape=False, element_shape=spec.shape
+            spec.dtype,
+            self.total,
+            clear_after_read=False,
+            infer_shape=False,
+            element_shape=spec.shape,
         )
 
     def join(self, array):
@@ -260,6 +269,10 @@ def _cut_constants(program, walk, constants, time):
 
 
 def _forward(program, walk, state, sequences, constants):
+    """Returns outputs, last state and, for `_backward`, two groups of arrays.
+
+    The arrays hold the tensors of each step as they are: nothing is copied.
+    """
     outputs, products = _trace(program, walk, state, sequences, constants)
 
     def body(number, state, arrays):
@@ -296,10 +309,8 @@ def _forward(program, walk, state, sequences, constants):
         body,
         (tf.constant(0), [walk.start(tensor) for tensor in state], arrays),
     )
-    outputs, states, products = [
-        [walk.join(array) for array in group] for group in arrays
-    ]
-    return outputs, last, states, products
+    outputs, states, products = arrays
+    return [walk.join(array) for array in outputs], last, states, products
 
 
 def _backward(program, walk, saved, output_gradients, state_gradients):
@@ -324,12 +335,12 @@ def _backward(program, walk, saved, output_gradients, state_gradients):
             else walk.cut_rows(tensor, time)
             for use, tensor in transposed.items()
         }
-        results = [walk.cut(tensor, time) for tensor in products]
+        results = [array.read(time) for array in products]
         upstream = [walk.cut_gradients(tensor, time) for tensor in dstate]
         upstream += [walk.cut(tensor, time) for tensor in output_gradients]
         x, gradients = _step_gradients(
             program,
-            [walk.cut(tensor, time) for tensor in states],
+            [array.read(time) for array in states],
             [walk.cut(tensor, time) for tensor in sequences],
             _cut_constants(program, walk, constants, time),
             [(y, weights[use]) for y, use in zip(results, program.uses)],
@@ -350,16 +361,16 @@ def _backward(program, walk, saved, output_gradients, state_gradients):
         ]
         return number + 1, dstate, sums, written
 
-    x_specs = []
-    for use, y in zip(program.uses, products):
-        spec = walk.spec(y)
-        shape = [*spec.shape[:-1], constants[use].shape[-2]]
-        x_specs.append(tf.TensorSpec(shape, spec.dtype))
+    y_specs = [tf.TensorSpec(a.element_shape, a.dtype) for a in products]
+    x_specs = [
+        tf.TensorSpec([*y.shape[:-1], constants[use].shape[-2]], y.dtype)
+        for use, y in zip(program.uses, y_specs)
+    ]
     float_sequences = [s for s in sequences if s.dtype.is_floating]
     arrays = [
         [walk.array(walk.spec(s)) for s in float_sequences],
         [walk.array(spec) for spec in x_specs],
-        [walk.array(walk.spec(p)) for p in products],
+        [walk.array(spec) for spec in y_specs],
     ]
     rows = {index for index in accumulated if index < program.first_variable}
     sums = [
