@@ -1,5 +1,7 @@
 """Losses over sequences of labels, normalized the way their name says."""
 
+import math
+from collections.abc import Callable
 from typing import Any
 from typing import TypeAlias
 
@@ -43,15 +45,58 @@ def token_losses(
     """
     dtype = keras.backend.result_type(logits.dtype, "float32")
     logits = ops.cast(logits, dtype)
-    losses = ops.sparse_categorical_crossentropy(
-        labels, logits, from_logits=True
-    )
-    if not label_smoothing:
-        return losses
-    # The gradient of a gather is a scatter into (B, T, V): on TensorFlow the
-    # fused op and a logsumexp take 28 ms where a gather takes 45.
-    uniform = ops.logsumexp(logits, axis=-1) - ops.mean(logits, axis=-1)
-    return (1.0 - label_smoothing) * losses + label_smoothing * uniform
+    shape = ops.shape(labels)
+    labels = ops.cast(ops.reshape(labels, (-1, 1)), "int32")
+    logits = ops.reshape(logits, (-1, logits.shape[-1]))
+    losses = _row_losses(labels, label_smoothing)(logits)
+    return ops.reshape(losses, shape)
+
+
+def _row_losses(labels: Tensor, label_smoothing: float) -> Callable:
+    """Returns the function from logits `(N, V)` to losses `(N,)`.
+
+    Its gradient is written out, so that the softmax is the one pass over the
+    logits that takes time: on TensorFlow the fused cross-entropy takes 22 ms
+    for 1,046 rows of 8,000 on 2 cores, a softmax 4.
+    """
+    rows = ops.expand_dims(ops.arange(ops.shape(labels)[0], dtype="int32"), 1)
+    places = ops.concatenate([rows, labels], axis=1)
+
+    @ops.custom_gradient
+    def losses(logits: Tensor) -> tuple[Tensor, Callable]:
+        size = logits.shape[-1]
+        probabilities = _softmax(logits)
+        chosen = ops.take_along_axis(logits, labels, axis=1)[:, 0]
+        # The largest logit has a probability that cannot be lost to rounding.
+        largest = ops.max(probabilities, axis=1, initial=0.0)
+        maximum = ops.max(logits, axis=1, initial=-math.inf)
+        normalizer = maximum - ops.log(largest)
+        target = (1.0 - label_smoothing) * chosen
+        if label_smoothing:
+            target += label_smoothing * ops.mean(logits, axis=1)
+
+        def gradient(*args: Tensor, upstream: Tensor = None) -> Tensor:
+            # Keras hands it over in either way.
+            (upstream,) = args if upstream is None else (upstream,)
+            at_labels = ops.take_along_axis(probabilities, labels, axis=1)[:, 0]
+            difference = ops.scatter_update(
+                probabilities, places, at_labels - (1.0 - label_smoothing)
+            )
+            upstream = ops.expand_dims(upstream, 1)
+            if label_smoothing:
+                difference = difference - label_smoothing / size
+            return difference * upstream
+
+        return normalizer - target, gradient
+
+    return losses
+
+
+def _softmax(logits: Tensor) -> Tensor:
+    # Keras warns of a softmax over one id.
+    if logits.shape[-1] == 1:
+        return ops.ones_like(logits)
+    return ops.softmax(logits, axis=-1)
 
 
 @keras.saving.register_keras_serializable(package="keras_s2s")

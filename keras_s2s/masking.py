@@ -22,11 +22,12 @@ def padding_mask(ids: Tensor, pad_id: int = 0) -> Tensor:
 def before_padding(ids: Tensor, pad_id: int = 0) -> Tensor:
     """Returns bool `(B, T)`: True up to the last real token of each row.
 
-    A padding id before it is none: it was generated, or serves as bos.
+    A padding id before it is none: it was generated, or serves as bos, so
+    the first position is always True.
     """
     steps = ops.arange(1, ops.shape(ids)[1] + 1, dtype="int32")
     real = ops.where(padding_mask(ids, pad_id), steps, 0)
-    return steps <= ops.max(real, axis=1, keepdims=True, initial=0)
+    return steps <= ops.max(real, axis=1, keepdims=True, initial=1)
 
 
 def masked_mean(values: Tensor, mask: Tensor, axis: Any = None) -> Tensor:

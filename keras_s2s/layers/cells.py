@@ -8,6 +8,8 @@ from keras import ops
 
 from keras_s2s import checks
 from keras_s2s.recurrence import linear
+from keras_s2s.recurrence import sigmoid
+from keras_s2s.recurrence import tanh
 
 Tensor: TypeAlias = Any
 
@@ -116,8 +118,8 @@ class LSTMCell(Cell):
         h, c = state
         gates = projected + linear(self.join(h, feed), self.recurrent_kernel)
         i, f, o, candidate = ops.split(gates, 4, axis=-1)
-        c = ops.sigmoid(f) * c + ops.sigmoid(i) * ops.tanh(candidate)
-        return [ops.sigmoid(o) * ops.tanh(c), c]
+        c = sigmoid(f) * c + sigmoid(i) * tanh(candidate)
+        return [sigmoid(o) * tanh(c), c]
 
 
 @keras.saving.register_keras_serializable(package="keras_s2s")
@@ -154,10 +156,10 @@ class GRUCell(Cell):
         recurrent = linear(self.join(h, feed), self.recurrent_kernel)
         z, r, n = ops.split(projected, 3, axis=-1)
         update, reset, candidate = ops.split(recurrent, 3, axis=-1)
-        update = ops.sigmoid(z + update)
-        reset = ops.sigmoid(r + reset)
+        update = sigmoid(z + update)
+        reset = sigmoid(r + reset)
         bias = ops.cast(self.candidate_bias, h.dtype)
-        candidate = ops.tanh(n + reset * (candidate + bias))
+        candidate = tanh(n + reset * (candidate + bias))
         return [candidate + update * (h - candidate)]
 
 

@@ -8,6 +8,7 @@ from keras import ops
 
 from keras_s2s import checks
 from keras_s2s.recurrence import linear
+from keras_s2s.recurrence import tanh
 
 Tensor: TypeAlias = Any
 
@@ -89,7 +90,7 @@ class Readout(keras.layers.Layer):
             total = total + linear(context, self.context_kernel)
         if self.kind == "deep":
             total = total + token
-        return ops.tanh(total + ops.cast(self.bias, total.dtype))
+        return tanh(total + ops.cast(self.bias, total.dtype))
 
     def get_config(self) -> dict[str, Any]:
         config = {

@@ -13,6 +13,7 @@ from keras_s2s.masking import token_weights
 from keras_s2s.metrics import SequenceMetric
 from keras_s2s.models.door import check_pairs
 from keras_s2s.recurrence import HAS_DYNAMIC_SHAPES
+from keras_s2s.recurrence import fast_updates
 
 # The entry of the inputs that tells real target positions, bool `(B, T)`,
 # inside a training step.
@@ -125,7 +126,8 @@ class Seq2Seq(keras.Model):
         return self.decoder.project(pack(features, real))
 
     def train_step(self, *args: Any) -> Any:
-        return super().train_step(*self._pack(args))
+        with fast_updates(self.optimizer):
+            return super().train_step(*self._pack(args))
 
     def test_step(self, *args: Any) -> Any:
         return super().test_step(*self._pack(args))

@@ -5,8 +5,11 @@ from keras_s2s.recurrence.layout import arrange
 from keras_s2s.recurrence.loop import EXPORT_OPTIONS
 from keras_s2s.recurrence.loop import HAS_DYNAMIC_SHAPES
 from keras_s2s.recurrence.loop import PREFERS_JIT
+from keras_s2s.recurrence.loop import fast_updates
 from keras_s2s.recurrence.loop import scan
 from keras_s2s.recurrence.program import linear
+from keras_s2s.recurrence.program import sigmoid
+from keras_s2s.recurrence.program import tanh
 
 __all__ = [
     "EXPORT_OPTIONS",
@@ -14,6 +17,9 @@ __all__ = [
     "PREFERS_JIT",
     "Layout",
     "arrange",
+    "fast_updates",
     "linear",
     "scan",
+    "sigmoid",
+    "tanh",
 ]

@@ -1,5 +1,6 @@
 """The scan, whatever the backend, and what is known of each backend."""
 
+import contextlib
 import importlib
 from collections.abc import Callable
 from collections.abc import Sequence
@@ -27,6 +28,15 @@ PACKS = keras.backend.backend() == "tensorflow"
 EXPORT_OPTIONS = {}
 if keras.backend.backend() == "jax":
     EXPORT_OPTIONS = {"jax2tf_kwargs": {"with_gradient": False}}
+
+if keras.backend.backend() == "tensorflow":
+    from keras_s2s.recurrence.tensorflow_updates import fast_updates
+else:
+
+    def fast_updates(optimizer: Any) -> Any:
+        """Nothing: a training step is compiled as a whole, or cannot be."""
+        return contextlib.nullcontext()
+
 
 _backend = importlib.import_module(
     f"keras_s2s.recurrence.{keras.backend.backend()}"

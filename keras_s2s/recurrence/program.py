@@ -47,6 +47,27 @@ def linear(inputs: Tensor, weights: Any) -> Tensor:
     return _apply(ops.matmul, inputs, weights)
 
 
+def tanh(inputs: Tensor) -> Tensor:
+    """Hyperbolic tangent.
+
+    Inside `scan` its result may be kept for the backward pass, which then
+    computes neither it nor what leads to it again: use it for activations
+    that are no larger than the state.
+    """
+    return _activate("tanh", inputs)
+
+
+def sigmoid(inputs: Tensor) -> Tensor:
+    """Logistic function, kept inside `scan` as `tanh` is."""
+    return _activate("sigmoid", inputs)
+
+
+def _activate(name: str, inputs: Tensor) -> Tensor:
+    if _active.programs and _active.programs[-1].activate is not None:
+        return _active.programs[-1].activate(name, inputs)
+    return getattr(ops, name)(inputs)
+
+
 def _apply(multiply: Callable, inputs: Tensor, weights: Tensor) -> Tensor:
     if len(weights.shape) == 3:
         return multiply(inputs, weights)
@@ -130,6 +151,7 @@ class Program:
             if id(tensor) in deferred
         }
         self.uses = []
+        self.activate = None
         self.read = set()
         self.output_structure = None
 
@@ -139,10 +161,12 @@ class Program:
         state: Sequence[Tensor],
         inputs: Sequence[Tensor],
         constants: Sequence[Tensor],
+        activate: Callable | None = None,
     ) -> tuple[list[Tensor], list[Tensor]]:
         """Runs one step on flat tensors and returns flat tensors.
 
-        `multiply(n, x, w)` does the n-th product of the step.
+        `multiply(n, x, w)` does the n-th product of the step, and
+        `activate(name, x)`, if given, the activations that may be kept.
         """
         arguments = [
             tree.pack_sequence_as(structure, list(flat))
@@ -151,7 +175,7 @@ class Program:
                 (state, inputs, [constants[n] for n in self.places]),
             )
         ]
-        with self._bound(multiply, constants) as binding:
+        with self._bound(multiply, activate, constants) as binding:
             new_state, outputs = self.step(*arguments)
         tree.assert_same_structure(self.structures[0], new_state)
         self.output_structure = outputs
@@ -232,9 +256,13 @@ class Program:
 
     @contextlib.contextmanager
     def _bound(
-        self, multiply: Multiply, constants: Sequence[Tensor]
+        self,
+        multiply: Multiply,
+        activate: Callable | None,
+        constants: Sequence[Tensor],
     ) -> Iterator[_Binding]:
         self._multiply = multiply
+        self.activate = activate
         self._current = list(constants)
         self._count = 0
         _active.programs.append(self)
@@ -244,7 +272,7 @@ class Program:
                 yield binding
         finally:
             _active.programs.pop()
-            self._multiply = self._current = None
+            self._multiply = self._current = self.activate = None
 
 
 def _is_float(tensor: Tensor) -> bool:

@@ -6,6 +6,15 @@ from typing import Any
 import tensorflow as tf
 
 from keras_s2s.recurrence.program import Program
+from keras_s2s.recurrence.tensorflow_steps import CarryingSteps
+from keras_s2s.recurrence.tensorflow_steps import PackedSteps
+from keras_s2s.recurrence.tensorflow_steps import Steps
+
+# Activations whose gradient follows from their result.
+ACTIVATIONS = {
+    "sigmoid": (tf.sigmoid, tf.raw_ops.SigmoidGrad),
+    "tanh": (tf.tanh, tf.raw_ops.TanhGrad),
+}
 
 
 def scan(
@@ -14,7 +23,7 @@ def scan(
     """Returns flat outputs `(T, ...)` and the flat last state."""
     total = tf.shape(program.sequences[0])[0]
     steps = total if length is None else tf.minimum(length, total)
-    return _run(program, _Steps(total, steps, reverse))
+    return _run(program, Steps(total, steps, reverse))
 
 
 def scan_packed(
@@ -22,8 +31,8 @@ def scan_packed(
 ) -> tuple[list[Any], list[Any]]:
     """As `scan`, with outputs `(sum(sizes), ...)`."""
     if counts is None:
-        return _run(program, _PackedSteps(sizes, reverse))
-    return _run(program, _CarryingSteps(sizes, counts, reverse))
+        return _run(program, PackedSteps(sizes, reverse))
+    return _run(program, CarryingSteps(sizes, counts, reverse))
 
 
 def _run(program, walk):
@@ -34,7 +43,7 @@ def _run(program, walk):
         state = flat[: counts[0]]
         sequences = flat[counts[0] : sum(counts)]
         constants = flat[sum(counts) :]
-        outputs, last, states, products = _forward(
+        outputs, last, kept = _forward(
             program, walk, state, sequences, constants
         )
 
@@ -42,7 +51,7 @@ def _run(program, walk):
             return _backward(
                 program,
                 walk,
-                (states, products, sequences, constants),
+                (kept, sequences, constants),
                 upstream[: len(outputs)],
                 upstream[len(outputs) :],
             )
@@ -55,198 +64,31 @@ def _run(program, walk):
     return list(results[:count]), list(results[count:])
 
 
-class _Steps:
-    """The steps of a scan over sequences `(T, B, ...)`."""
+class _Record:
+    """The products and activations of a step, while it runs forward."""
 
-    def __init__(self, total, steps, reverse):
-        self.total = total
-        self.steps = steps
-        self.reverse = reverse
+    def __init__(self):
+        self.products = []
+        self.activations = []
 
-    def time(self, number):
-        """The position in time of the n-th step to run."""
-        return self.steps - 1 - number if self.reverse else number
+    def multiply(self, number, x, w):
+        self.products.append(tf.matmul(x, w))
+        return self.products[-1]
 
-    # Sequences.
-
-    def cut(self, sequence, time):
-        """What belongs to a step."""
-        return sequence[time]
-
-    def spec(self, sequence):
-        return tf.TensorSpec(sequence.shape[1:], sequence.dtype)
-
-    def array(self, spec):
-        """Where steps write what will be a sequence, `spec` one step's."""
-        return tf.TensorArray(
-            spec.dtype,
-            self.total,
-            clear_after_read=False,
-            element_shape=spec.shape,
-        )
-
-    def join(self, array):
-        return array.stack()
-
-    def spread(self, sequence, rows):
-        """A sequence -> `(T, B, ...)`, where `rows` is `(B, ...)`."""
-        return sequence
-
-    # Rows `(B, ...)`: state and constants.
-
-    def start(self, rows):
-        """What a loop starts with."""
-        return rows
-
-    def cut_rows(self, rows, time):
-        """Those that a step runs."""
-        return rows
-
-    def rows_spec(self, rows):
-        return tf.TensorSpec(rows.shape, rows.dtype)
-
-    def put_rows(self, part, rows, time):
-        """All rows after a step that made `part` of those that it ran."""
-        part.set_shape(rows.shape)
-        return part
-
-    # Gradients of rows, from the last step to the first.
-
-    def cut_gradients(self, rows, time):
-        """All that is known after a step -> those of the rows that it ran."""
-        return rows
-
-    def put_gradients(self, part, rows, time):
-        """All that is known before a step, `part` of the rows that it ran."""
-        return self.put_rows(part, rows, time)
-
-    def add(self, total, part, time):
-        """Adds the gradient of a constant in one step."""
-        return total + part
-
-    def zeros(self, rows):
-        """What `add` starts with."""
-        return tf.zeros_like(rows)
-
-    def complete(self, gradients, rows):
-        """The gradients of all `rows` in the end."""
-        return gradients
-
-
-class _PackedSteps(_Steps):
-    """The steps of a scan over packed sequences, fewer rows at each step.
-
-    The state shrinks as rows end, and is of no use after the last step.
-    """
-
-    def __init__(self, sizes, reverse):
-        steps = tf.shape(sizes)[0]
-        super().__init__(steps, steps, reverse)
-        self.sizes = sizes
-        self.ends = tf.cumsum(sizes)
-
-    def cut(self, sequence, time):
-        end = self.ends[time]
-        return sequence[end - self.sizes[time] : end]
-
-    def spec(self, sequence):
-        return tf.TensorSpec([None, *sequence.shape[1:]], sequence.dtype)
-
-    def array(self, spec):
-        return tf.TensorArray(
-            spec.dtype,
-            self.total,
-            clear_after_read=False,
-            infer_shape=False,
-            element_shape=spec.shape,
-        )
-
-    def join(self, array):
-        return array.concat()
-
-    def spread(self, sequence, rows):
-        size = tf.shape(rows)[0]
-        is_there = tf.sequence_mask(self.sizes, size)
-        shape = tf.concat([[self.total, size], tf.shape(sequence)[1:]], 0)
-        places = tf.cast(tf.where(is_there), tf.int32)
-        return tf.scatter_nd(places, sequence, shape)
-
-    def start(self, rows):
-        # The number of rows changes.
-        return tf.compat.v1.placeholder_with_default(
-            rows, [None, *rows.shape[1:]]
-        )
-
-    def cut_rows(self, rows, time):
-        return rows[: self.sizes[time]]
-
-    rows_spec = spec
-
-    def put_rows(self, part, rows, time):
-        part.set_shape([None, *rows.shape[1:]])
-        return part
-
-    def cut_gradients(self, rows, time):
-        return _pad_rows(rows, self.sizes[time])
-
-    def add(self, total, part, time):
-        return self.cut_gradients(total, time) + part
-
-    def zeros(self, rows):
-        return tf.zeros_like(rows[:0])
-
-    def complete(self, gradients, rows):
-        return _pad_rows(gradients, tf.shape(rows)[0])
-
-
-class _CarryingSteps(_PackedSteps):
-    """Packed steps that keep the state of each row when it ends."""
-
-    def __init__(self, sizes, counts, reverse):
-        super().__init__(sizes, reverse)
-        self.counts = counts
-
-    def put_rows(self, part, rows, time):
-        return _replace(rows, part, self.counts[time])
-
-    def cut_gradients(self, rows, time):
-        return _pad_rows(rows[: self.counts[time]], self.sizes[time])
-
-    def add(self, total, part, time):
-        size = self.sizes[time]
-        return _replace(total, total[:size] + part, size)
-
-    def zeros(self, rows):
-        return tf.zeros_like(rows)
-
-    def complete(self, gradients, rows):
-        return gradients
-
-
-def _pad_rows(rows, size):
-    """Adds zeros up to `size` rows; without any to add it copies nothing."""
-    missing = size - tf.shape(rows)[0]
-    return tf.pad(rows, [[0, missing], *[[0, 0]] * (len(rows.shape) - 1)])
-
-
-def _replace(rows, part, count):
-    """Takes the first `count` rows from `part`, the others from `rows`."""
-    result = tf.concat([part[:count], rows[count:]], 0)
-    result.set_shape(rows.shape)
-    return result
+    def activate(self, name, x):
+        self.activations.append(ACTIVATIONS[name][0](x))
+        return self.activations[-1]
 
 
 def _trace(program, walk, state, sequences, constants):
-    """Traces a step alone, for the specs of its outputs and products."""
-    products = []
-
-    def multiply(number, x, w):
-        products.append(tf.matmul(x, w))
-        return products[-1]
+    """Traces a step alone, for the specs of its outputs and of its record."""
 
     def step(state, inputs, constants):
-        _, outputs = program.run(multiply, state, inputs, constants)
-        return outputs, products
+        record = _Record()
+        _, outputs = program.run(
+            record.multiply, state, inputs, constants, record.activate
+        )
+        return outputs, record.products, record.activations
 
     traced = tf.function(step, autograph=False).get_concrete_function(
         [walk.rows_spec(tensor) for tensor in state],
@@ -269,33 +111,32 @@ def _cut_constants(program, walk, constants, time):
 
 
 def _forward(program, walk, state, sequences, constants):
-    """Returns outputs, last state and, for `_backward`, two groups of arrays.
+    """Returns outputs, last state and, for `_backward`, groups of arrays.
 
     The arrays hold the tensors of each step as they are: nothing is copied.
     """
-    outputs, products = _trace(program, walk, state, sequences, constants)
+    outputs, products, activations = _trace(
+        program, walk, state, sequences, constants
+    )
 
     def body(number, state, arrays):
         time = walk.time(number)
-        saved = []
-
-        def multiply(count, x, w):
-            saved.append(tf.matmul(x, w))
-            return saved[-1]
-
+        record = _Record()
         before = [walk.cut_rows(tensor, time) for tensor in state]
         after, outputs = program.run(
-            multiply,
+            record.multiply,
             before,
             [walk.cut(sequence, time) for sequence in sequences],
             _cut_constants(program, walk, constants, time),
+            record.activate,
         )
         state = [
             walk.put_rows(new, old, time) for new, old in zip(after, state)
         ]
+        groups = (outputs, before, record.products, record.activations)
         written = [
             [a.write(time, value) for a, value in zip(group, values)]
-            for group, values in zip(arrays, (outputs, before, saved))
+            for group, values in zip(arrays, groups)
         ]
         return number + 1, state, written
 
@@ -303,18 +144,19 @@ def _forward(program, walk, state, sequences, constants):
         [walk.array(spec) for spec in outputs],
         [walk.array(walk.rows_spec(tensor)) for tensor in state],
         [walk.array(spec) for spec in products],
+        [walk.array(spec) for spec in activations],
     ]
     _, last, arrays = tf.while_loop(
         lambda number, state, arrays: number < walk.steps,
         body,
         (tf.constant(0), [walk.start(tensor) for tensor in state], arrays),
     )
-    outputs, states, products = arrays
-    return [walk.join(array) for array in outputs], last, states, products
+    outputs = [walk.join(array) for array in arrays[0]]
+    return outputs, last, arrays[1:]
 
 
 def _backward(program, walk, saved, output_gradients, state_gradients):
-    states, products, sequences, constants = saved
+    (states, products, activations), sequences, constants = saved
     accumulated = program.accumulated
     # With few rows, a product with a matrix that is transposed beforehand is
     # two to three times as fast as one that transposes it itself.
@@ -344,6 +186,7 @@ def _backward(program, walk, saved, output_gradients, state_gradients):
             [walk.cut(tensor, time) for tensor in sequences],
             _cut_constants(program, walk, constants, time),
             [(y, weights[use]) for y, use in zip(results, program.uses)],
+            [array.read(time) for array in activations],
             upstream,
         )
         dbefore, dinputs, dconstants, dproducts = gradients
@@ -417,8 +260,10 @@ def _backward(program, walk, saved, output_gradients, state_gradients):
     ]
 
 
-def _step_gradients(program, state, inputs, constants, products, upstream):
-    """Runs one step again, its products known, and differentiates it."""
+def _step_gradients(
+    program, state, inputs, constants, products, activations, upstream
+):
+    """Runs one step again, its record known, and differentiates it."""
     x, y = [], []
     float_inputs = [tensor for tensor in inputs if tensor.dtype.is_floating]
     summed = [constants[index] for index in program.accumulated]
@@ -431,7 +276,14 @@ def _step_gradients(program, state, inputs, constants, products, upstream):
             tape.watch(y[-1])
             return y[-1]
 
-        new_state, outputs = program.run(multiply, state, inputs, constants)
+        kept = iter(activations)
+
+        def activate(name, x):
+            return _reactivate(name, x, next(kept))
+
+        new_state, outputs = program.run(
+            multiply, state, inputs, constants, activate
+        )
     groups = [list(state), float_inputs, summed, y]
     gradients = tape.gradient(
         [*new_state, *outputs],
@@ -459,3 +311,14 @@ def _replay(x, y, transposed_weights):
         return tf.identity(y), gradient
 
     return replay(x)
+
+
+def _reactivate(name, x, y):
+    @tf.custom_gradient
+    def reactivate(x):
+        def gradient(dy):
+            return ACTIVATIONS[name][1](y=y, dy=dy)
+
+        return tf.identity(y), gradient
+
+    return reactivate(x)

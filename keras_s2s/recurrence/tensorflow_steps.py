@@ -1,0 +1,184 @@
+"""What a step of a scan on TensorFlow sees of sequences and rows."""
+
+import tensorflow as tf
+
+
+class Steps:
+    """The steps of a scan over sequences `(T, B, ...)`."""
+
+    def __init__(self, total, steps, reverse):
+        self.total = total
+        self.steps = steps
+        self.reverse = reverse
+
+    def time(self, number):
+        """The position in time of the n-th step to run."""
+        return self.steps - 1 - number if self.reverse else number
+
+    # Sequences.
+
+    def cut(self, sequence, time):
+        """What belongs to a step."""
+        return sequence[time]
+
+    def spec(self, sequence):
+        return tf.TensorSpec(sequence.shape[1:], sequence.dtype)
+
+    def array(self, spec):
+        """Where steps write what will be a sequence, `spec` one step's."""
+        return tf.TensorArray(
+            spec.dtype,
+            self.total,
+            clear_after_read=False,
+            element_shape=spec.shape,
+        )
+
+    def join(self, array):
+        return array.stack()
+
+    def spread(self, sequence, rows):
+        """A sequence -> `(T, B, ...)`, where `rows` is `(B, ...)`."""
+        return sequence
+
+    # Rows `(B, ...)`: state and constants.
+
+    def start(self, rows):
+        """What a loop starts with."""
+        return rows
+
+    def cut_rows(self, rows, time):
+        """Those that a step runs."""
+        return rows
+
+    def rows_spec(self, rows):
+        return tf.TensorSpec(rows.shape, rows.dtype)
+
+    def put_rows(self, part, rows, time):
+        """All rows after a step that made `part` of those that it ran."""
+        part.set_shape(rows.shape)
+        return part
+
+    # Gradients of rows, from the last step to the first.
+
+    def cut_gradients(self, rows, time):
+        """All that is known after a step -> those of the rows that it ran."""
+        return rows
+
+    def put_gradients(self, part, rows, time):
+        """All that is known before a step, `part` of the rows that it ran."""
+        return self.put_rows(part, rows, time)
+
+    def add(self, total, part, time):
+        """Adds the gradient of a constant in one step."""
+        return total + part
+
+    def zeros(self, rows):
+        """What `add` starts with."""
+        return tf.zeros_like(rows)
+
+    def complete(self, gradients, rows):
+        """The gradients of all `rows` in the end."""
+        return gradients
+
+
+class PackedSteps(Steps):
+    """The steps of a scan over packed sequences, fewer rows at each step.
+
+    The state shrinks as rows end, and is of no use after the last step.
+    """
+
+    def __init__(self, sizes, reverse):
+        steps = tf.shape(sizes)[0]
+        super().__init__(steps, steps, reverse)
+        self.sizes = sizes
+        self.ends = tf.cumsum(sizes)
+
+    def cut(self, sequence, time):
+        end = self.ends[time]
+        return sequence[end - self.sizes[time] : end]
+
+    def spec(self, sequence):
+        return tf.TensorSpec([None, *sequence.shape[1:]], sequence.dtype)
+
+    def array(self, spec):
+        return tf.TensorArray(
+            spec.dtype,
+            self.total,
+            clear_after_read=False,
+            infer_shape=False,
+            element_shape=spec.shape,
+        )
+
+    def join(self, array):
+        return array.concat()
+
+    def spread(self, sequence, rows):
+        size = tf.shape(rows)[0]
+        is_there = tf.sequence_mask(self.sizes, size)
+        shape = tf.concat([[self.total, size], tf.shape(sequence)[1:]], 0)
+        places = tf.cast(tf.where(is_there), tf.int32)
+        return tf.scatter_nd(places, sequence, shape)
+
+    def start(self, rows):
+        # The number of rows changes.
+        return tf.compat.v1.placeholder_with_default(
+            rows, [None, *rows.shape[1:]]
+        )
+
+    def cut_rows(self, rows, time):
+        return rows[: self.sizes[time]]
+
+    rows_spec = spec
+
+    def put_rows(self, part, rows, time):
+        part.set_shape([None, *rows.shape[1:]])
+        return part
+
+    def cut_gradients(self, rows, time):
+        return _pad_rows(rows, self.sizes[time])
+
+    def add(self, total, part, time):
+        return self.cut_gradients(total, time) + part
+
+    def zeros(self, rows):
+        return tf.zeros_like(rows[:0])
+
+    def complete(self, gradients, rows):
+        return _pad_rows(gradients, tf.shape(rows)[0])
+
+
+class CarryingSteps(PackedSteps):
+    """Packed steps that keep the state of each row when it ends."""
+
+    def __init__(self, sizes, counts, reverse):
+        super().__init__(sizes, reverse)
+        self.counts = counts
+
+    def put_rows(self, part, rows, time):
+        return _replace(rows, part, self.counts[time])
+
+    def cut_gradients(self, rows, time):
+        return _pad_rows(rows[: self.counts[time]], self.sizes[time])
+
+    def add(self, total, part, time):
+        size = self.sizes[time]
+        return _replace(total, total[:size] + part, size)
+
+    def zeros(self, rows):
+        return tf.zeros_like(rows)
+
+    def complete(self, gradients, rows):
+        return gradients
+
+
+def _pad_rows(rows, size):
+    """Adds zeros up to `size` rows; without any to add it copies nothing."""
+    missing = size - tf.shape(rows)[0]
+    return tf.pad(rows, [[0, missing], *[[0, 0]] * (len(rows.shape) - 1)])
+
+
+def _replace(rows, part, count):
+    """Takes the first `count` rows from `part`, the others from `rows`."""
+    result = tf.concat([part[:count], rows[count:]], 0)
+    result.set_shape(rows.shape)
+    return result
