@@ -176,7 +176,7 @@ def add_line(events, totals, counts):
     """Adds the operations of a thread, each without what it calls."""
     open_events = []
     for start, duration, name in sorted(events, key=lambda e: (e[0], -e[1])):
-        match = re.fullmatch(r"\S+:(\w+)", name)
+        match = re.fullmatch(r"[^:\s]+:(\w+)", name)
         if not match:
             continue
         while open_events and open_events[-1][0] <= start:
