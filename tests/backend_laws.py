@@ -14,8 +14,22 @@ import pytest
 
 import keras_s2s as s2s
 from tests import laws
+from tests import loops
 
 NAMES = ["default", "luong"]
+DECODERS = [
+    ("gru", "general", 2, True),
+    ("lstm", "normalized", 1, False),
+    ("lstm", "additive", 2, True),
+    ("gru", "dot", 1, True),
+    ("lstm", "scaled", 1, True),
+    ("gru", None, 1, True),
+]
+# Left padding, a gap, an empty row, and more padding than any row needs; and
+# one token.
+ODD_IDS = [[[0, 5, 6, 0, 0], [7, 0, 8, 0, 0], [0, 0, 0, 0, 0]], [[5]]]
+if keras.backend.backend() == "jax":  # which compiles each of them anew
+    DECODERS, ODD_IDS = DECODERS[:1], ODD_IDS[:1]
 SEARCH = {"beam_size": 3, "length_penalty": "gnmt", "num_hypotheses": 2}
 OPTIMIZERS = {
     "sgd": lambda: keras.optimizers.SGD(0.1),
@@ -79,6 +93,18 @@ def test_padding_changes_nothing():
 @pytest.mark.parametrize("name", ["default", "unfed"])
 def test_steps_equal_whole(name):
     laws.check_steps_equal_whole(functools.partial(laws.pair, name))
+
+
+@pytest.mark.parametrize("options", DECODERS, ids=str)
+def test_a_decoder_is_a_loop_of_steps(options):
+    decoder = loops.make_decoder("float32", *options)
+    mask = [[1, 1, 1, 1], [0, 1, 0, 0]]
+    loops.check_decoder_is_a_loop(decoder, [[2, 5, 6], [2, 8, 0]], mask)
+
+
+@pytest.mark.parametrize("ids", ODD_IDS, ids=len)
+def test_odd_rows_give_what_a_loop_gives(ids):
+    loops.check_pair_is_a_loop(*laws.pair("default"), ids, ids)
 
 
 def test_searches_keep_their_laws():
