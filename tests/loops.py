@@ -133,6 +133,13 @@ def loop_encoder(encoder, source_ids):
     return {"outputs": outputs, "mask": mask, "state": states}
 
 
+def up_to_the_end(logits, target_ids):
+    """0 behind the last real token of a row, where nothing is promised."""
+    places = np.arange(1, target_ids.shape[1] + 1)
+    ends = np.max(np.where(target_ids, places, 1), axis=1, keepdims=True)
+    return logits * ops.cast((places <= ends)[..., None], logits.dtype)
+
+
 def loop_decoder(decoder, target_ids, memory):
     return ops.squeeze(laws.run_steps(decoder, target_ids[:, None], memory), 1)
 
@@ -149,11 +156,13 @@ def check_decoder_is_a_loop(decoder, target_ids, mask):
     memory = make_memory(mask, dtype)
     weights = decoder.trainable_weights
     variables = [*weights, memory["outputs"], *memory["state"]]
+
+    def total(run):
+        logits = run(target_ids, read(memory))
+        return weighted_sum([up_to_the_end(logits, target_ids)])
+
     found, expected = (
-        laws.value_and_gradients(
-            lambda run=run: weighted_sum([run(target_ids, read(memory))]),
-            variables,
-        )
+        laws.value_and_gradients(functools.partial(total, run), variables)
         for run in (decoder, functools.partial(loop_decoder, decoder))
     )
     laws.assert_close(found, expected, TOLERANCE[dtype])
@@ -183,32 +192,27 @@ def _whole(encoder, decoder):
     def run(source_ids, target_ids, within):
         def total():
             logits = decoder(target_ids, encoder(source_ids))
-            return weighted_sum([logits * ops.cast(within[..., None], dtype)])
+            is_within = ops.cast(ops.expand_dims(within, -1), logits.dtype)
+            return weighted_sum([logits * is_within])
 
         return laws.value_and_gradients(total, weights)
 
-    dtype = decoder.variable_dtype
     return run
 
 
 def check_pair_is_a_loop(encoder, decoder, source_ids, target_ids):
-    """Compares both together, in a graph of unknown lengths.
-
-    Up to the last real token of any row of `target_ids`; behind it the
-    decoder promises nothing.
-    """
+    """Compares both together, in a graph of unknown lengths."""
     source_ids, target_ids = (
         np.array(ids, "int32") for ids in (source_ids, target_ids)
     )
-    is_behind = np.cumsum(np.any(target_ids, axis=0)[::-1])[::-1] == 0
-    is_behind[0] = False
-    within = np.broadcast_to(~is_behind, target_ids.shape).astype("int32")
     dtype = decoder.variable_dtype
+    ones = ops.ones((*target_ids.shape, 1), "int32")
+    within = laws.numpy(up_to_the_end(ones, target_ids)[..., 0])
 
     def total():
         memory = loop_encoder(encoder, source_ids)
         logits = loop_decoder(decoder, target_ids, memory)
-        return weighted_sum([logits * ops.cast(within[..., None], dtype)])
+        return weighted_sum([up_to_the_end(logits, target_ids)])
 
     weights = laws.weights_of(encoder, decoder)
     expected = laws.value_and_gradients(total, weights)

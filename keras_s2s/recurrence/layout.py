@@ -7,9 +7,9 @@ from typing import TypeAlias
 import keras
 from keras import ops
 
-from keras_s2s.recurrence.program import Tensor
 from keras_s2s.recurrence.loop import PACKS
 from keras_s2s.recurrence.loop import scan
+from keras_s2s.recurrence.program import Tensor
 
 Layout: TypeAlias = "Packed | Padded"
 
@@ -109,7 +109,7 @@ class Packed:
         lengths = ops.sum(mask, axis=1)
         self.order = ops.cast(ops.argsort(-lengths), "int32")
         self.rank = ops.cast(ops.argsort(self.order), "int32")
-        steps = ops.arange(ops.max(lengths, initial=0), dtype="int32")
+        steps = ops.arange(ops.max(lengths, initial=1), dtype="int32")
         steps = ops.expand_dims(steps, 1)
         is_real = steps < ops.take(lengths, self.order)
         self.counts = ops.sum(ops.cast(is_real, "int32"), axis=1)

@@ -91,9 +91,7 @@ def scan(
     """
     program = Program(step, state, sequences, constants, deferred, variables)
     if sizes is not None:
-        outputs, last = _backend.scan_packed(
-            program, sizes, counts, reverse
-        )
+        outputs, last = _backend.scan_packed(program, sizes, counts, reverse)
         return _structured(program, outputs, last)
     if length is not None:
         length = ops.cast(length, "int32")

@@ -1,30 +1,35 @@
 """What a step of a scan on TensorFlow sees of sequences and rows."""
 
+from typing import Any
+from typing import TypeAlias
+
 import tensorflow as tf
+
+Tensor: TypeAlias = Any
 
 
 class Steps:
     """The steps of a scan over sequences `(T, B, ...)`."""
 
-    def __init__(self, total, steps, reverse):
+    def __init__(self, total: Tensor, steps: Tensor, reverse: bool) -> None:
         self.total = total
         self.steps = steps
         self.reverse = reverse
 
-    def time(self, number):
+    def time(self, number: Tensor) -> Tensor:
         """The position in time of the n-th step to run."""
         return self.steps - 1 - number if self.reverse else number
 
     # Sequences.
 
-    def cut(self, sequence, time):
+    def cut(self, sequence: Tensor, time: Tensor) -> Tensor:
         """What belongs to a step."""
         return sequence[time]
 
-    def spec(self, sequence):
+    def spec(self, sequence: Tensor) -> tf.TensorSpec:
         return tf.TensorSpec(sequence.shape[1:], sequence.dtype)
 
-    def array(self, spec):
+    def array(self, spec: tf.TensorSpec) -> tf.TensorArray:
         """Where steps write what will be a sequence, `spec` one step's."""
         return tf.TensorArray(
             spec.dtype,
@@ -33,50 +38,50 @@ class Steps:
             element_shape=spec.shape,
         )
 
-    def join(self, array):
+    def join(self, array: tf.TensorArray) -> Tensor:
         return array.stack()
 
-    def spread(self, sequence, rows):
+    def spread(self, sequence: Tensor, rows: Tensor) -> Tensor:
         """A sequence -> `(T, B, ...)`, where `rows` is `(B, ...)`."""
         return sequence
 
     # Rows `(B, ...)`: state and constants.
 
-    def start(self, rows):
+    def start(self, rows: Tensor) -> Tensor:
         """What a loop starts with."""
         return rows
 
-    def cut_rows(self, rows, time):
+    def cut_rows(self, rows: Tensor, time: Tensor) -> Tensor:
         """Those that a step runs."""
         return rows
 
-    def rows_spec(self, rows):
+    def rows_spec(self, rows: Tensor) -> tf.TensorSpec:
         return tf.TensorSpec(rows.shape, rows.dtype)
 
-    def put_rows(self, part, rows, time):
+    def put_rows(self, part: Tensor, rows: Tensor, time: Tensor) -> Tensor:
         """All rows after a step that made `part` of those that it ran."""
         part.set_shape(rows.shape)
         return part
 
     # Gradients of rows, from the last step to the first.
 
-    def cut_gradients(self, rows, time):
+    def cut_gradients(self, rows: Tensor, time: Tensor) -> Tensor:
         """All that is known after a step -> those of the rows that it ran."""
         return rows
 
-    def put_gradients(self, part, rows, time):
+    def put_gradients(self, part: Tensor, rows: Tensor, time: Tensor) -> Tensor:
         """All that is known before a step, `part` of the rows that it ran."""
         return self.put_rows(part, rows, time)
 
-    def add(self, total, part, time):
+    def add(self, total: Tensor, part: Tensor, time: Tensor) -> Tensor:
         """Adds the gradient of a constant in one step."""
         return total + part
 
-    def zeros(self, rows):
+    def zeros(self, rows: Tensor) -> Tensor:
         """What `add` starts with."""
         return tf.zeros_like(rows)
 
-    def complete(self, gradients, rows):
+    def complete(self, gradients: Tensor, rows: Tensor) -> Tensor:
         """The gradients of all `rows` in the end."""
         return gradients
 
@@ -87,20 +92,20 @@ class PackedSteps(Steps):
     The state shrinks as rows end, and is of no use after the last step.
     """
 
-    def __init__(self, sizes, reverse):
+    def __init__(self, sizes: Tensor, reverse: bool) -> None:
         steps = tf.shape(sizes)[0]
         super().__init__(steps, steps, reverse)
         self.sizes = sizes
         self.ends = tf.cumsum(sizes)
 
-    def cut(self, sequence, time):
+    def cut(self, sequence: Tensor, time: Tensor) -> Tensor:
         end = self.ends[time]
         return sequence[end - self.sizes[time] : end]
 
-    def spec(self, sequence):
+    def spec(self, sequence: Tensor) -> tf.TensorSpec:
         return tf.TensorSpec([None, *sequence.shape[1:]], sequence.dtype)
 
-    def array(self, spec):
+    def array(self, spec: tf.TensorSpec) -> tf.TensorArray:
         return tf.TensorArray(
             spec.dtype,
             self.total,
@@ -109,75 +114,75 @@ class PackedSteps(Steps):
             element_shape=spec.shape,
         )
 
-    def join(self, array):
+    def join(self, array: tf.TensorArray) -> Tensor:
         return array.concat()
 
-    def spread(self, sequence, rows):
+    def spread(self, sequence: Tensor, rows: Tensor) -> Tensor:
         size = tf.shape(rows)[0]
         is_there = tf.sequence_mask(self.sizes, size)
         shape = tf.concat([[self.total, size], tf.shape(sequence)[1:]], 0)
         places = tf.cast(tf.where(is_there), tf.int32)
         return tf.scatter_nd(places, sequence, shape)
 
-    def start(self, rows):
+    def start(self, rows: Tensor) -> Tensor:
         # The number of rows changes.
         return tf.compat.v1.placeholder_with_default(
             rows, [None, *rows.shape[1:]]
         )
 
-    def cut_rows(self, rows, time):
+    def cut_rows(self, rows: Tensor, time: Tensor) -> Tensor:
         return rows[: self.sizes[time]]
 
     rows_spec = spec
 
-    def put_rows(self, part, rows, time):
+    def put_rows(self, part: Tensor, rows: Tensor, time: Tensor) -> Tensor:
         part.set_shape([None, *rows.shape[1:]])
         return part
 
-    def cut_gradients(self, rows, time):
+    def cut_gradients(self, rows: Tensor, time: Tensor) -> Tensor:
         return _pad_rows(rows, self.sizes[time])
 
-    def add(self, total, part, time):
+    def add(self, total: Tensor, part: Tensor, time: Tensor) -> Tensor:
         return self.cut_gradients(total, time) + part
 
-    def zeros(self, rows):
+    def zeros(self, rows: Tensor) -> Tensor:
         return tf.zeros_like(rows[:0])
 
-    def complete(self, gradients, rows):
+    def complete(self, gradients: Tensor, rows: Tensor) -> Tensor:
         return _pad_rows(gradients, tf.shape(rows)[0])
 
 
 class CarryingSteps(PackedSteps):
     """Packed steps that keep the state of each row when it ends."""
 
-    def __init__(self, sizes, counts, reverse):
+    def __init__(self, sizes: Tensor, counts: Tensor, reverse: bool) -> None:
         super().__init__(sizes, reverse)
         self.counts = counts
 
-    def put_rows(self, part, rows, time):
+    def put_rows(self, part: Tensor, rows: Tensor, time: Tensor) -> Tensor:
         return _replace(rows, part, self.counts[time])
 
-    def cut_gradients(self, rows, time):
+    def cut_gradients(self, rows: Tensor, time: Tensor) -> Tensor:
         return _pad_rows(rows[: self.counts[time]], self.sizes[time])
 
-    def add(self, total, part, time):
+    def add(self, total: Tensor, part: Tensor, time: Tensor) -> Tensor:
         size = self.sizes[time]
         return _replace(total, total[:size] + part, size)
 
-    def zeros(self, rows):
+    def zeros(self, rows: Tensor) -> Tensor:
         return tf.zeros_like(rows)
 
-    def complete(self, gradients, rows):
+    def complete(self, gradients: Tensor, rows: Tensor) -> Tensor:
         return gradients
 
 
-def _pad_rows(rows, size):
+def _pad_rows(rows: Tensor, size: Tensor) -> Tensor:
     """Adds zeros up to `size` rows; without any to add it copies nothing."""
     missing = size - tf.shape(rows)[0]
     return tf.pad(rows, [[0, missing], *[[0, 0]] * (len(rows.shape) - 1)])
 
 
-def _replace(rows, part, count):
+def _replace(rows: Tensor, part: Tensor, count: Tensor) -> Tensor:
     """Takes the first `count` rows from `part`, the others from `rows`."""
     result = tf.concat([part[:count], rows[count:]], 0)
     result.set_shape(rows.shape)

@@ -8,8 +8,8 @@ from keras_s2s.layers.cells import Cell
 from keras_s2s.layers.cells import GRUCell
 from keras_s2s.layers.cells import LSTMCell
 from keras_s2s.layers.cells import make_cell
-from keras_s2s.layers.stack import count_steps
 from keras_s2s.layers.stack import run_cell
+from keras_s2s.recurrence import arrange
 from tests import laws
 from tests.layers import recurrences
 
@@ -32,11 +32,13 @@ def random_inputs():
 
 
 def run(cell, inputs, **options):
-    projected = cell.project(keras.ops.convert_to_tensor(inputs.swapaxes(0, 1)))
-    zeros = keras.ops.zeros((B, U), "float64")
-    state = [zeros] * cell.num_states
-    outputs, state = laws.numpy(run_cell(cell, projected, state, **options))
-    return outputs.swapaxes(0, 1), state
+    layout = arrange(keras.ops.ones((B, T), "bool"), compiled=True)
+    inputs = layout.pack(keras.ops.convert_to_tensor(inputs))
+    state = [keras.ops.zeros((B, U), "float64")] * cell.num_states
+    outputs, state = run_cell(
+        cell, cell.project(inputs), state, layout, **options
+    )
+    return laws.numpy(layout.unpack(outputs)), laws.numpy(state)
 
 
 @every_cell
@@ -110,20 +112,6 @@ def test_the_forget_gate_starts_open():
     # Input, forget, output, candidate; two units each.
     expected = [0, 0, 1, 1, 0, 0, 0, 0]
     assert laws.numpy(cell.bias.value).tolist() == expected
-
-
-@pytest.mark.parametrize(
-    "mask, steps",
-    [
-        ([[1, 1, 0], [1, 0, 0]], 2),
-        ([[0, 0, 0], [0, 0, 0]], 1),
-        ([[0, 1, 0], [1, 0, 0]], 2),
-        ([[1, 0, 1], [1, 0, 0]], 3),
-        (np.zeros((0, 3)), 1),
-    ],
-)
-def test_steps_reach_to_the_last_real_token(mask, steps):
-    assert int(count_steps(keras.ops.convert_to_tensor(mask, "bool"))) == steps
 
 
 def test_bad_arguments_are_named():

@@ -1,0 +1,125 @@
+"""Both layouts against a plain loop over each row's real tokens."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import ops
+
+from keras_s2s.layers.cells import LSTMCell
+from keras_s2s.recurrence import arrange
+from tests import laws
+
+U = 2
+MASKS = {
+    "right": [[1, 1, 0], [1, 1, 1], [1, 0, 0]],
+    "left": [[0, 1, 1], [1, 1, 1], [0, 0, 1]],
+    "holes": [[1, 0, 1], [0, 1, 0], [1, 1, 1]],
+    "an empty row": [[0, 0, 0], [1, 1, 0], [1, 0, 0]],
+    "only empty rows": [[0, 0, 0], [0, 0, 0]],
+    "one row": [[1, 1, 0]],
+    "one step": [[1], [1], [0]],
+    "many rows": np.tril(np.ones((13, 13)))[:, ::-1],
+}
+every_mask = pytest.mark.parametrize("name", MASKS)
+every_layout = pytest.mark.parametrize("compiled", [False, True])
+
+
+def mask_of(name):
+    return ops.convert_to_tensor(MASKS[name], "bool")
+
+
+@every_mask
+@every_layout
+def test_what_is_packed_comes_back(name, compiled):
+    mask = mask_of(name)
+    layout = arrange(mask, compiled)
+    values = np.random.default_rng(0).normal(size=(*mask.shape, U))
+    back = layout.unpack(layout.pack(ops.convert_to_tensor(values)))
+    expected = np.where(laws.numpy(mask)[..., None], values, 0)
+    np.testing.assert_array_equal(back, expected)
+
+
+@every_mask
+@every_layout
+def test_rows_are_sorted_and_restored(name, compiled):
+    mask = mask_of(name)
+    layout = arrange(mask, compiled)
+    rows = {
+        "float": ops.cast(ops.arange(len(mask)), "float32"),
+        "bool": mask[:, 0],
+    }
+    back = layout.restore(layout.sort(rows))
+    keras.tree.map_structure(np.testing.assert_array_equal, back, rows)
+
+
+@every_layout
+def test_one_vector_is_spread_over_its_row(compiled):
+    mask = mask_of("right")
+    layout = arrange(mask, compiled)
+    vectors = ops.reshape(ops.arange(3, dtype="float32"), (3, 1, 1))
+    like = layout.pack(ops.zeros((3, 3, 1, 5)))
+    spread = layout.spread(layout.sort(vectors), like)
+    found = layout.unpack(spread)[:, :, 0, 0]
+    np.testing.assert_array_equal(found, [[0, 0, 0], [1, 1, 1], [2, 0, 0]])
+
+
+def test_packing_leaves_padding_out():
+    layout = arrange(mask_of("many rows"), compiled=False)
+    # 13 rows of 13 to 1 tokens, in steps of 8 rows or all.
+    steps = [13, 13, 13, 13, 13, 8, 8, 8, 8, 8, 8, 8, 8]
+    assert laws.numpy(layout.sizes).tolist() == steps
+    assert len(layout.pack(ops.zeros((13, 13)))) == sum(steps)
+
+
+def by_hand(cell, values, mask, reverse):
+    """Runs the real tokens of each row alone."""
+    outputs = np.zeros((*mask.shape, U))
+    states = np.zeros((2, len(mask), U))
+    for row, is_real in enumerate(mask):
+        state = [ops.zeros((1, U), "float64")] * 2
+        for time in np.flatnonzero(is_real)[:: -1 if reverse else 1]:
+            state = cell(values[row : row + 1, time], state)
+            outputs[row, time] = laws.numpy(state[0])[0]
+        states[:, row] = [laws.numpy(part)[0] for part in state]
+    return outputs, states
+
+
+@every_mask
+@every_layout
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("in_graph", [False, True])
+def test_rows_carry_their_state_over_padding(name, compiled, reverse, in_graph):
+    cell = LSTMCell(U, dtype="float64")
+    cell.build((None, U))
+    mask = mask_of(name)
+    values = np.random.default_rng(1).normal(size=(*mask.shape, U))
+    values = ops.convert_to_tensor(values)
+
+    def run(values, mask):
+        layout = arrange(mask, compiled)
+
+        def step(state, inputs, constants):
+            state = cell.advance(inputs, state)
+            return state, state[0]
+
+        zeros = ops.zeros((ops.shape(mask)[0], U), "float64")
+        outputs, state = layout.scan(
+            step,
+            [zeros, zeros],
+            cell.project(layout.pack(values)),
+            variables=cell.variables,
+            reverse=reverse,
+        )
+        return layout.unpack(outputs), layout.restore(state)
+
+    if in_graph:
+        specs = [
+            tf.TensorSpec([None, None, U], "float64"),
+            tf.TensorSpec([None, None], "bool"),
+        ]
+        run = tf.function(run, input_signature=specs)
+    outputs, state = run(values, mask)
+    expected = by_hand(cell, values, laws.numpy(mask), reverse)
+    np.testing.assert_allclose(outputs, expected[0], atol=1e-12)
+    np.testing.assert_allclose(laws.numpy(state), expected[1], atol=1e-12)
