@@ -4,6 +4,7 @@ import functools
 from typing import Any
 
 import tensorflow as tf
+from tensorflow.python.eager import record
 
 from keras_s2s.recurrence.program import Program
 from keras_s2s.recurrence.tensorflow_steps import CarryingSteps
@@ -37,29 +38,38 @@ def scan_packed(
 
 def _run(program, walk):
     counts = (len(program.state), len(program.sequences))
+    flat = (*program.state, *program.sequences, *program.constants)
+    flat = [tf.convert_to_tensor(tensor) for tensor in flat]
 
-    @tf.custom_gradient
-    def run(*flat):
+    def forward(flat, keeps):
         state = flat[: counts[0]]
         sequences = flat[counts[0] : sum(counts)]
         constants = flat[sum(counts) :]
-        outputs, last, kept = _forward(
-            program, walk, state, sequences, constants
-        )
+        return _forward(program, walk, state, sequences, constants, keeps)
+
+    # Without a tape nothing is kept. Should such a graph be differentiated
+    # later, TensorFlow does so by itself, more slowly; and a SavedModel could
+    # not hold a gradient that reads what `_forward` kept.
+    if not record.could_possibly_record():
+        outputs, last, _ = forward(flat, keeps=False)
+        return outputs, last
+
+    @tf.custom_gradient
+    def run(*flat):
+        outputs, last, kept = forward(flat, keeps=True)
 
         def gradient(*upstream):
             return _backward(
                 program,
                 walk,
-                (kept, sequences, constants),
+                (kept, flat[counts[0] : sum(counts)], flat[sum(counts) :]),
                 upstream[: len(outputs)],
                 upstream[len(outputs) :],
             )
 
         return (*outputs, *last), gradient
 
-    flat = (*program.state, *program.sequences, *program.constants)
-    results = run(*[tf.convert_to_tensor(tensor) for tensor in flat])
+    results = run(*flat)
     count = len(results) - counts[0]
     return list(results[:count]), list(results[count:])
 
@@ -84,11 +94,11 @@ def _trace(program, walk, state, sequences, constants):
     """Traces a step alone, for the specs of its outputs and of its record."""
 
     def step(state, inputs, constants):
-        record = _Record()
+        kept = _Record()
         _, outputs = program.run(
-            record.multiply, state, inputs, constants, record.activate
+            kept.multiply, state, inputs, constants, kept.activate
         )
-        return outputs, record.products, record.activations
+        return outputs, kept.products, kept.activations
 
     traced = tf.function(step, autograph=False).get_concrete_function(
         [walk.rows_spec(tensor) for tensor in state],
@@ -110,7 +120,7 @@ def _cut_constants(program, walk, constants, time):
     return [*rows, *constants[first:]]
 
 
-def _forward(program, walk, state, sequences, constants):
+def _forward(program, walk, state, sequences, constants, keeps):
     """Returns outputs, last state and, for `_backward`, groups of arrays.
 
     The arrays hold the tensors of each step as they are: nothing is copied.
@@ -121,19 +131,19 @@ def _forward(program, walk, state, sequences, constants):
 
     def body(number, state, arrays):
         time = walk.time(number)
-        record = _Record()
+        kept = _Record()
         before = [walk.cut_rows(tensor, time) for tensor in state]
         after, outputs = program.run(
-            record.multiply,
+            kept.multiply,
             before,
             [walk.cut(sequence, time) for sequence in sequences],
             _cut_constants(program, walk, constants, time),
-            record.activate,
+            kept.activate,
         )
         state = [
             walk.put_rows(new, old, time) for new, old in zip(after, state)
         ]
-        groups = (outputs, before, record.products, record.activations)
+        groups = (outputs, before, kept.products, kept.activations)
         written = [
             [a.write(time, value) for a, value in zip(group, values)]
             for group, values in zip(arrays, groups)
@@ -149,7 +159,11 @@ def _forward(program, walk, state, sequences, constants):
     _, last, arrays = tf.while_loop(
         lambda number, state, arrays: number < walk.steps,
         body,
-        (tf.constant(0), [walk.start(tensor) for tensor in state], arrays),
+        (
+            tf.constant(0),
+            [walk.start(tensor) for tensor in state],
+            arrays if keeps else arrays[:1],
+        ),
     )
     outputs = [walk.join(array) for array in arrays[0]]
     return outputs, last, arrays[1:]

@@ -397,3 +397,27 @@ def test_threads_do_not_disturb_each_other():
         thread.join()
     expected = numbers(B, U).numpy() @ kernel.numpy()
     np.testing.assert_allclose(product, expected)
+
+
+def test_a_graph_made_without_a_tape_has_its_gradient():
+    kernel = variable(U, U)
+
+    def step(state, inputs, constants):
+        state = ops.tanh(linear(state, kernel) + inputs)
+        return state, state
+
+    @tf.function
+    def run(inputs):
+        return scan(step, tf.zeros((B, U), "float64"), inputs, (), (), [kernel])
+
+    inputs = numbers(T, B, U)
+    run(inputs)
+    assert run.experimental_get_tracing_count() == 1
+    found = []
+    for function in (run, run.python_function):
+        with tf.GradientTape() as tape:
+            outputs, _ = function(inputs)
+            loss = weighted_sum(outputs, 0)
+        found.append(tape.gradient(loss, kernel.value))
+    assert run.experimental_get_tracing_count() == 1
+    np.testing.assert_allclose(*found)
