@@ -68,7 +68,7 @@ def propose(carry: dict, stepper: Stepper, task: Task) -> tuple[dict, dict]:
             position,
             gather_beams(candidates["token_scores"], chosen),
         ),
-        "leaves": [gather_beams(leaf, beams) for leaf in leaves],
+        "leaves": stepper.reorder(leaves, beams),
     }
     if task.record_alignments:
         extended["alignments"] = write_step(

@@ -10,6 +10,7 @@ import keras
 from keras import ops
 
 from keras_s2s import checks
+from keras_s2s.decoding.candidates import gather_beams
 
 Tensor: TypeAlias = Any
 
@@ -44,14 +45,22 @@ class Stepper:
         self.context = context
         self.task = task
         self.structure = state
-        self.leaves = [
-            ops.convert_to_tensor(leaf) for leaf in keras.tree.flatten(state)
+        flat = keras.tree.flatten_with_path(state)
+        self.first = [ops.convert_to_tensor(leaf) for _, leaf in flat]
+        names = [path[0] if path else None for path, _ in flat]
+        # An alignment is there to be recorded: else no loop carries it.
+        self.carried = [
+            number
+            for number, name in enumerate(names)
+            if name != "alignment" or task.record_alignments
         ]
+        self.moves = [names[number] != "cache" for number in self.carried]
+        self.leaves = [self.first[number] for number in self.carried]
         self.shapes = [ops.shape(leaf) for leaf in self.leaves]
-        for leaf in self.leaves:
-            if len(leaf.shape) < 2 or leaf.shape[1] not in (
-                task.beam_size,
-                None,
+        for leaf, moves in zip(self.leaves, self.moves):
+            if moves and (
+                len(leaf.shape) < 2
+                or leaf.shape[1] not in (task.beam_size, None)
             ):
                 checks.fail(
                     "state",
@@ -65,7 +74,10 @@ class Stepper:
         self, token_ids: Tensor, leaves: list, position: Tensor
     ) -> tuple[Tensor, list, Tensor]:
         """Returns float32 logits `(B * K, V)`, leaves and the alignment."""
-        state = keras.tree.pack_sequence_as(self.structure, leaves)
+        flat = list(self.first)
+        for number, leaf in zip(self.carried, leaves):
+            flat[number] = leaf
+        state = keras.tree.pack_sequence_as(self.structure, flat)
         logits, state = self.step(token_ids, state, self.context, position)
         self._check_logits(logits)
         rows = self.task.batch_size * self.task.beam_size
@@ -73,17 +85,25 @@ class Stepper:
         alignment = None
         if self.task.record_alignments:
             alignment = ops.cast(alignment_of(state), "float32")
-        leaves = keras.tree.flatten(state)
-        if len(leaves) != len(self.leaves):
+        flat = keras.tree.flatten(state)
+        if len(flat) != len(self.first):
             checks.fail(
                 "state",
-                f"{len(self.leaves)} tensors after a step, as before it",
-                len(leaves),
+                f"{len(self.first)} tensors after a step, as before it",
+                len(flat),
             )
         leaves = [
-            ops.reshape(leaf, shape) for leaf, shape in zip(leaves, self.shapes)
+            ops.reshape(flat[number], shape)
+            for number, shape in zip(self.carried, self.shapes)
         ]
         return ops.cast(logits, "float32"), leaves, alignment
+
+    def reorder(self, leaves: list, beams: Tensor) -> list:
+        """Gives each beam the state of one of `beams` `(B, K)`."""
+        return [
+            gather_beams(leaf, beams) if moves else leaf
+            for leaf, moves in zip(leaves, self.moves)
+        ]
 
     def _check_logits(self, logits: Tensor) -> None:
         shape = tuple(logits.shape)
@@ -147,6 +167,9 @@ class Search:
             state: nested dict, list or tuple of tensors `(B, K, ...)`, where
                 K is `beam_size`; may be empty. Re-ordered when hypotheses
                 are. Structure, shapes and dtypes stay the same over steps.
+                Tensors below an entry `cache` of a dict are never re-ordered
+                and may have any shape `(B, ...)`: what each beam wrote stays
+                where it was written.
             context: anything that every step reads and none changes.
                 Default: None.
             batch_size: int >= 0, or a scalar int32 tensor. B.
@@ -156,8 +179,8 @@ class Search:
             eos_id: int in [0, V). The end token.
             pad_id: int >= 0. What follows the end token.
             record_alignments: bool. Whether to record the entry `alignment`
-                `(B, K, S)` of the state dict that follows each step.
-                Default: False.
+                `(B, K, S)` of the state dict that follows each step. No
+                step may read it. Default: False.
 
         Returns:
             A dict, hypotheses best first, finished before unfinished:

@@ -6,8 +6,11 @@ from keras_s2s.layers.attention import MultiplicativeAttention
 from keras_s2s.layers.bridge import Bridge
 from keras_s2s.layers.decoder import Decoder
 from keras_s2s.layers.encoder import Encoder
+from keras_s2s.layers.multi_head_attention import MultiHeadAttention
 from keras_s2s.layers.rnn_decoder import RNNDecoder
 from keras_s2s.layers.rnn_encoder import RNNEncoder
+from keras_s2s.layers.transformer_decoder import TransformerDecoder
+from keras_s2s.layers.transformer_encoder import TransformerEncoder
 
 __all__ = [
     "AdditiveAttention",
@@ -15,7 +18,10 @@ __all__ = [
     "Bridge",
     "Decoder",
     "Encoder",
+    "MultiHeadAttention",
     "MultiplicativeAttention",
     "RNNDecoder",
     "RNNEncoder",
+    "TransformerDecoder",
+    "TransformerEncoder",
 ]

@@ -1,5 +1,6 @@
 """Token embeddings whose entries start with variance 1."""
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -46,14 +47,35 @@ class TokenEmbedding(keras.layers.Embedding):
         self.scale = scale
 
     def call(self, inputs: Any) -> Any:
-        # Always a product: its gradient is dense. Given a sparse one, Keras'
-        # optimizers on TensorFlow square each occurrence of an id apart, and
-        # Adam's step is up to sqrt(n) times too long for an id with n.
         factor = self.output_dim**0.5 if self.scale else 1.0
-        table = ops.convert_to_tensor(self.embeddings)
-        table = table * ops.cast(factor, table.dtype)
-        outputs = ops.take(table, ops.cast(inputs, "int32"), axis=0)
-        return ops.cast(outputs, self.compute_dtype)
+        inputs = ops.cast(inputs, "int32")
+        # As a tensor: on TensorFlow a custom gradient refuses a variable.
+        table = ops.reshape(self.embeddings, (-1, self.output_dim))
+        return ops.cast(_look_up(table, inputs, factor), self.compute_dtype)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "scale": self.scale}
+
+
+def _look_up(table: Any, ids: Any, factor: float) -> Any:
+    """Rows of `table`, times `factor`, with a dense gradient.
+
+    Given a sparse one, Keras' optimizers on TensorFlow square each occurrence
+    of an id apart, and Adam's step is up to sqrt(n) times too long for an id
+    with n.
+    """
+    size, width = ops.shape(table)
+
+    @ops.custom_gradient
+    def look_up(table: Any) -> tuple[Any, Callable]:
+        def gradient(*args: Any, upstream: Any = None) -> Any:
+            # Keras hands it over in either way.
+            (upstream,) = args if upstream is None else (upstream,)
+            rows = ops.reshape(upstream, (-1, width)) * factor
+            return ops.segment_sum(
+                rows, ops.reshape(ids, (-1,)), num_segments=size
+            )
+
+        return ops.take(table, ids, axis=0) * factor, gradient
+
+    return look_up(table)

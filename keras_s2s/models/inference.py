@@ -15,6 +15,7 @@ from keras_s2s.layers.decoder import Decoder
 from keras_s2s.layers.encoder import Encoder
 from keras_s2s.models.door import check_source_ids
 from keras_s2s.models.seq2seq import Seq2Seq
+from keras_s2s.models.seq2seq import shares_embedding
 from keras_s2s.recurrence import EXPORT_OPTIONS
 from keras_s2s.recurrence import PREFERS_JIT
 
@@ -204,6 +205,7 @@ class InferenceModel(keras.Model):
         return {
             "encoder": serialize(self.encoder),
             "decoder": serialize(self.decoder),
+            "share_embeddings": shares_embedding(self.encoder, self.decoder),
             "search": serialize(self.search),
             "max_length": self.max_length,
             "bos_id": self.bos_id,
@@ -220,7 +222,8 @@ class InferenceModel(keras.Model):
             keras.saving.deserialize_keras_object(config.pop(name))
             for name in ("encoder", "decoder", "search")
         )
-        return cls(Seq2Seq(encoder, decoder), **config)
+        shares = config.pop("share_embeddings", False)
+        return cls(Seq2Seq(encoder, decoder, shares), **config)
 
 
 def find_parts(model: keras.Model) -> tuple[Encoder, Decoder]:

@@ -27,6 +27,34 @@ def pack(values: Any, real: Any) -> Any:
     return ops.expand_dims(ops.take(flat, indices, axis=0), 0)
 
 
+def share_embedding(encoder: Encoder, decoder: Decoder) -> None:
+    """Gives an encoder the embedding of a decoder.
+
+    Raises:
+        ValueError: one of them has none, or they are not alike.
+    """
+    if shares_embedding(encoder, decoder):
+        return
+    found = []
+    for layer in (encoder, decoder):
+        embedding = getattr(layer, "embedding", None)
+        found.append(embedding and (embedding.input_dim, embedding.output_dim))
+    if None in found or found[0] != found[1]:
+        rule = "False where the embeddings of encoder and decoder differ"
+        checks.fail("share_embeddings", f"{rule}, {found}", True)
+    # Deleted first, or Keras would track both.
+    del encoder.embedding
+    encoder.embedding = decoder.embedding
+
+
+def shares_embedding(encoder: Encoder, decoder: Decoder) -> bool:
+    """Whether an encoder has the embedding of a decoder."""
+    embedding = getattr(encoder, "embedding", None)
+    return embedding is not None and embedding is getattr(
+        decoder, "embedding", None
+    )
+
+
 @keras.saving.register_keras_serializable(package="keras_s2s")
 class Seq2Seq(keras.Model):
     """An encoder and a teacher-forced decoder, as a functional model.
@@ -34,6 +62,9 @@ class Seq2Seq(keras.Model):
     Args:
         encoder: `Encoder` layer.
         decoder: `Decoder` layer.
+        share_embeddings: bool. The encoder's embedding is the decoder's, of
+            one vocabulary; with the decoder's `tie_embeddings` all three are
+            one. Default: False.
 
     Call arguments:
         inputs: dict of `source_ids`, int32 `(B, S)`, and `target_ids`, int32
@@ -44,6 +75,7 @@ class Seq2Seq(keras.Model):
 
     Raises:
         TypeError: `encoder` is no `Encoder`, or `decoder` no `Decoder`.
+        ValueError: embeddings that are to be shared differ in size.
 
     Example:
 
@@ -54,13 +86,21 @@ class Seq2Seq(keras.Model):
     >>> model.compile("adam", loss=s2s.losses.SequenceLoss())
     """
 
-    def __init__(self, encoder: Encoder, decoder: Decoder, **kwargs: Any):
+    def __init__(
+        self,
+        encoder: Encoder,
+        decoder: Decoder,
+        share_embeddings: bool = False,
+        **kwargs: Any,
+    ) -> None:
         checks.check_instance(
             "encoder", encoder, Encoder, "a keras_s2s.layers.Encoder"
         )
         checks.check_instance(
             "decoder", decoder, Decoder, "a keras_s2s.layers.Decoder"
         )
+        if share_embeddings:
+            share_embedding(encoder, decoder)
         source = encoder.make_input()
         target_ids = keras.Input((None,), dtype="int32", name="target_ids")
         logits = decoder(target_ids, encoder(source))
@@ -169,6 +209,7 @@ class Seq2Seq(keras.Model):
         return {
             "encoder": keras.saving.serialize_keras_object(self.encoder),
             "decoder": keras.saving.serialize_keras_object(self.decoder),
+            "share_embeddings": shares_embedding(self.encoder, self.decoder),
             "name": self.name,
             "trainable": self.trainable,
         }

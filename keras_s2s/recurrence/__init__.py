@@ -7,6 +7,7 @@ from keras_s2s.recurrence.loop import HAS_DYNAMIC_SHAPES
 from keras_s2s.recurrence.loop import PREFERS_JIT
 from keras_s2s.recurrence.loop import fast_updates
 from keras_s2s.recurrence.loop import scan
+from keras_s2s.recurrence.loop import write_slice
 from keras_s2s.recurrence.program import linear
 from keras_s2s.recurrence.program import sigmoid
 from keras_s2s.recurrence.program import tanh
@@ -22,4 +23,5 @@ __all__ = [
     "scan",
     "sigmoid",
     "tanh",
+    "write_slice",
 ]

@@ -30,8 +30,10 @@ if keras.backend.backend() == "jax":
     EXPORT_OPTIONS = {"jax2tf_kwargs": {"with_gradient": False}}
 
 if keras.backend.backend() == "tensorflow":
+    from keras_s2s.recurrence import tensorflow_cache
     from keras_s2s.recurrence.tensorflow_updates import fast_updates
 else:
+    tensorflow_cache = None
 
     def fast_updates(optimizer: Any) -> Any:
         """Nothing: a training step is compiled as a whole, or cannot be."""
@@ -102,3 +104,25 @@ def scan(
 def _structured(program: Program, outputs: list, last: list) -> tuple:
     outputs = tree.pack_sequence_as(program.output_structure, outputs)
     return outputs, tree.pack_sequence_as(program.structures[0], last)
+
+
+def write_slice(
+    buffer: Tensor, position: Tensor, value: Tensor, compiled: bool = False
+) -> Tensor:
+    """Returns `buffer` with `value` at `position` of its third axis.
+
+    A buffer that nothing else needs is written where it is, in a loop.
+
+    Args:
+        buffer: tensor `(B, C, T, ...)`.
+        position: int32 scalar in [0, T).
+        value: tensor `(B, C, ...)`.
+        compiled: bool. Whether XLA compiles it. Default: False.
+    """
+    if tensorflow_cache is not None:
+        return tensorflow_cache.write_slice(buffer, position, value, compiled)
+    rest = [0] * (len(buffer.shape) - 3)
+    start = ops.stack(
+        [ops.cast(place, "int32") for place in (0, 0, position, *rest)]
+    )
+    return ops.slice_update(buffer, start, ops.expand_dims(value, 2))

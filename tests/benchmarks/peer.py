@@ -10,6 +10,7 @@ peer scripts, and uses their shared module for data and timing:
 where BENCH is the folder that holds `common.py` and `compare.py`.
 """
 
+import functools
 import os
 import sys
 
@@ -43,14 +44,29 @@ def make_model(input_feeding):
     return s2s.models.Seq2Seq(encoder, decoder)
 
 
-def train(input_feeding):
+def make_transformer():
+    import keras_s2s as s2s
+
+    sizes = (common.VOCAB, common.D_MODEL, common.FF, common.LAYERS)
+    dropout = {
+        name: common.DROPOUT
+        for name in ("dropout", "attention_dropout", "hidden_dropout")
+    }
+    encoder = s2s.layers.TransformerEncoder(*sizes, common.HEADS, **dropout)
+    decoder = s2s.layers.TransformerDecoder(
+        *sizes, common.HEADS, tie_embeddings=True, **dropout
+    )
+    return s2s.models.Seq2Seq(encoder, decoder, share_embeddings=True)
+
+
+def train(make):
     def run(args, data):
         import keras
         import numpy as np
 
         import keras_s2s as s2s
 
-        model = make_model(input_feeding)
+        model = make()
         model.compile(
             keras.optimizers.Adam(common.LEARNING_RATE),
             loss=s2s.losses.SequenceLoss(),
@@ -74,13 +90,13 @@ def train(input_feeding):
     return run
 
 
-def decode(search):
+def decode(make, search, single=False):
     def run(args, data):
         import numpy as np
 
         import keras_s2s as s2s
 
-        model = make_model(input_feeding=True)
+        model = make()
         # An end token that is never likely, as the other peers forbid it.
         bias = np.zeros(common.VOCAB, "float32")
         bias[[common.PAD, common.EOS]] = -1e9
@@ -92,7 +108,7 @@ def decode(search):
         def call(source_ids):
             return inference.predict_on_batch(source_ids)["ids"][:, 0]
 
-        fields = common.time_decoding(call, args, data)
+        fields = common.time_decoding(call, args, data, single=single)
         return {**fields, "params": model.count_params()}
 
     return run
@@ -110,15 +126,30 @@ def version():
     )
 
 
+def greedy(decoding):
+    return decoding.GreedySearch()
+
+
+def beam(decoding):
+    return decoding.BeamSearch(4)
+
+
 if __name__ == "__main__":
+    fed, unfed = (
+        functools.partial(make_model, feeds) for feeds in (True, False)
+    )
     common.main(
         "keras_s2s",
         version,
         {
-            "rnn_train": train(True),
-            "rnn_train_nofeed": train(False),
-            "rnn_greedy": decode(lambda decoding: decoding.GreedySearch()),
-            "rnn_beam4": decode(lambda decoding: decoding.BeamSearch(4)),
+            "rnn_train": train(fed),
+            "rnn_train_nofeed": train(unfed),
+            "transformer_train": train(make_transformer),
+            "rnn_greedy": decode(fed, greedy),
+            "rnn_beam4": decode(fed, beam),
+            "transformer_greedy": decode(make_transformer, greedy),
+            "transformer_beam4": decode(make_transformer, beam),
+            "transformer_beam4_b1": decode(make_transformer, beam, single=True),
         },
         {},
         __doc__,

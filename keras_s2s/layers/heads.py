@@ -1,0 +1,98 @@
+"""Scaled dot-product attention over several heads."""
+
+from collections.abc import Callable
+from typing import Any
+from typing import TypeAlias
+
+import keras
+from keras import ops
+
+from keras_s2s.masking import MASKED_SCORE
+
+Tensor: TypeAlias = Any
+
+
+def mask_bias(mask: Tensor, dtype: str) -> Tensor:
+    """Bool -> float of the same shape: what masks scores by a sum.
+
+    A sum is a fraction of the time of a choice.
+    """
+    dtype = keras.backend.result_type(dtype, "float32")
+    return (1.0 - ops.cast(mask, dtype)) * MASKED_SCORE
+
+
+def causal_bias(length: Tensor, dtype: str) -> Tensor:
+    """Returns float `(1, 1, T, T)`: position t sees 0 to t."""
+    steps = ops.arange(length, dtype="int32")
+    bias = mask_bias(ops.expand_dims(steps, 1) >= steps, dtype)
+    return ops.reshape(bias, (1, 1, length, length))
+
+
+def split_heads(values: Tensor, num_heads: int) -> Tensor:
+    """Float `(B, T, H * d)` -> `(B, H, T, d)`."""
+    rows, length, size = ops.shape(values)
+    values = ops.reshape(values, (rows, length, num_heads, size // num_heads))
+    return ops.transpose(values, (0, 2, 1, 3))
+
+
+def merge_heads(values: Tensor) -> Tensor:
+    """Float `(B, H, T, d)` -> `(B, T, H * d)`."""
+    rows, heads, length, size = ops.shape(values)
+    values = ops.transpose(values, (0, 2, 1, 3))
+    return ops.reshape(values, (rows, length, heads * size))
+
+
+def attend_heads(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    bias: Tensor,
+    drop: Callable | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Returns, for each head, the weighted sum of its values, and the weights.
+
+    Where there are fewer key heads G than heads H, each serves H / G
+    neighbouring ones, as rows of one product: it is never repeated.
+
+    Args:
+        query: float `(B, H, T, d)`.
+        key: float `(B, G, S, d)`.
+        value: float `(B, G, S, d)`.
+        bias: float that broadcasts to `(B, H, T, S)`, added to the scores.
+        drop: callable or None. What drops weights out.
+
+    Returns:
+        Float `(B, H, T, d)` and `(B, H, T, S)`.
+
+    Source: Vaswani et al., 2017, eq. 1, https://arxiv.org/abs/1706.03762;
+    Ainslie et al., 2023 (grouped), https://arxiv.org/abs/2305.13245
+    """
+    rows, heads, length, size = ops.shape(query)
+    groups = key.shape[1]
+    # By a vector: TensorFlow moves a scalar into a fused product of oneDNN,
+    # whose results inside a loop are empty (TensorFlow 2.21).
+    query = query * ops.full((size,), size**-0.5, query.dtype)
+    scores = ops.matmul(_group(query, groups), ops.transpose(key, (0, 1, 3, 2)))
+    if heads != groups:
+        scores = ops.reshape(scores, (rows, heads, length, ops.shape(key)[2]))
+    weights = _softmax(scores, bias)
+    dropped = weights if drop is None else drop(weights)
+    context = ops.matmul(_group(dropped, groups), value)
+    return ops.reshape(context, (rows, heads, length, size)), weights
+
+
+def _group(values: Tensor, groups: int) -> Tensor:
+    """Float `(B, H, T, C)` -> `(B, G, H / G * T, C)`."""
+    rows, heads, length, size = ops.shape(values)
+    if heads == groups:
+        return values
+    return ops.reshape(values, (rows, groups, heads // groups * length, size))
+
+
+def _softmax(scores: Tensor, bias: Tensor) -> Tensor:
+    dtype = keras.backend.standardize_dtype(scores.dtype)
+    # Keras warns of a softmax over one position.
+    if scores.shape[-1] == 1:
+        return ops.ones_like(scores)
+    scores = ops.cast(scores, bias.dtype) + bias
+    return ops.cast(ops.softmax(scores, axis=-1), dtype)

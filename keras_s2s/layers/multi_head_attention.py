@@ -1,0 +1,277 @@
+"""Attention with several heads: of a memory, and of a target by itself."""
+
+from typing import Any
+from typing import TypeAlias
+
+import keras
+from keras import ops
+
+from keras_s2s import checks
+from keras_s2s.layers.attention import Attention
+from keras_s2s.layers.heads import attend_heads
+from keras_s2s.layers.heads import mask_bias
+from keras_s2s.layers.heads import merge_heads
+from keras_s2s.layers.heads import split_heads
+from keras_s2s.layers.positions import rotate
+from keras_s2s.recurrence import write_slice
+
+Tensor: TypeAlias = Any
+
+
+class Heads(keras.layers.Layer):
+    """What attention layers with several heads share: sizes and dropout.
+
+    Args:
+        num_heads: int > 0. H.
+        num_kv_heads: int > 0 or None. How many heads keys and values have,
+            G, a divisor of H. Default: H.
+        dropout: float in [0, 1). Share of the weights that is set to 0.
+            Default: 0.0.
+    """
+
+    def __init__(
+        self,
+        num_heads: int,
+        num_kv_heads: int | None = None,
+        dropout: float = 0.0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        checks.check_positive("num_heads", num_heads)
+        groups = num_heads if num_kv_heads is None else num_kv_heads
+        checks.check_positive("num_kv_heads", groups)
+        if num_heads % groups:
+            rule = f"a divisor of `num_heads`, {num_heads}"
+            checks.fail("num_kv_heads", rule, num_kv_heads)
+        checks.check_rate("dropout", dropout)
+        self.num_heads = num_heads
+        self.num_kv_heads = num_kv_heads
+        self.dropout = dropout
+        self.groups = groups
+        self.dropout_layer = keras.layers.Dropout(
+            dropout, dtype=self.dtype_policy
+        )
+
+    def dense(self, size: int, input_dim: int, name: str) -> keras.layers.Dense:
+        """Returns a built projection."""
+        dense = keras.layers.Dense(size, dtype=self.dtype_policy, name=name)
+        dense.build((None, input_dim))
+        return dense
+
+    def set_head_dim(self, size: int) -> None:
+        """Sets the size of a head, d, of a query of `size`."""
+        if size % self.num_heads:
+            rule = f"a multiple of `num_heads`, {self.num_heads}"
+            checks.fail("embedding_dim", rule, size)
+        self.head_dim = size // self.num_heads
+
+    def get_config(self) -> dict[str, Any]:
+        config = {
+            "num_heads": self.num_heads,
+            "num_kv_heads": self.num_kv_heads,
+            "dropout": self.dropout,
+        }
+        return {**super().get_config(), **config}
+
+
+@keras.saving.register_keras_serializable(package="keras_s2s")
+class MultiHeadAttention(Heads, Attention):
+    """Attention of a memory with several heads.
+
+    Each head compares its own part of the query with its own part of the
+    keys; what they find is put side by side and projected once more.
+
+    Masking: weights are exactly 0 where `mask` is False.
+
+    Args:
+        num_heads: int > 0. H, a divisor of the size of the query.
+        num_kv_heads: int > 0 or None. How many heads keys and values have,
+            a divisor of H. Default: H.
+        dropout: float in [0, 1). Share of the weights that is set to 0 in
+            training. Default: 0.0.
+
+    Call arguments:
+        query: float `(B, T, Q)`.
+        value: float `(B, S, D)`. The memory.
+        mask: bool `(B, S)` or None. True where the memory is real.
+
+    Returns:
+        context: float `(B, T, Q)`.
+        weights: float `(B, T, S)`, in [0, 1], the mean over the heads.
+
+    Raises:
+        ValueError: a number is not positive, or no divisor as stated.
+
+    Source: Vaswani et al., 2017, 3.2.2, https://arxiv.org/abs/1706.03762
+    """
+
+    def build_weights(self, query_dim: int, value_dim: int) -> None:
+        self.set_head_dim(query_dim)
+        width = 2 * self.groups * self.head_dim
+        self.query_dense = self.dense(query_dim, query_dim, "query")
+        self.memory_dense = self.dense(width, value_dim, "key_value")
+        self.output_dense = self.dense(query_dim, query_dim, "output")
+
+    def prepare(self, value: Tensor, mask: Tensor) -> dict[str, Tensor]:
+        rows, length, size = ops.shape(value)
+        flat = self.memory_dense(ops.reshape(value, (rows * length, size)))
+        both = ops.reshape(flat, (rows, length, flat.shape[-1]))
+        both = split_heads(both, 2 * self.groups)
+        key, value = ops.split(both, 2, axis=1)
+        bias = mask_bias(ops.reshape(mask, (rows, 1, 1, length)), value.dtype)
+        return {"key": key, "value": value, "bias": bias}
+
+    def attend(
+        self, query: Tensor, prepared: dict[str, Tensor]
+    ) -> tuple[Tensor, Tensor]:
+        rows, length, size = ops.shape(query)
+        flat = ops.reshape(query, (rows * length, size))
+        context, weights = self.attend_rows(flat, (rows, length), prepared)
+        return ops.reshape(context, (rows, length, size)), weights
+
+    def attend_rows(
+        self,
+        query: Tensor,
+        grid: tuple,
+        prepared: dict[str, Tensor],
+        training: bool | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """As `attend`, for `(B * T, Q)`; `grid` is (B, T)."""
+        query = self.query_dense(query)
+        query = ops.reshape(query, (*grid, query.shape[-1]))
+        context, weights = attend_heads(
+            split_heads(query, self.num_heads),
+            prepared["key"],
+            prepared["value"],
+            prepared["bias"],
+            lambda x: self.dropout_layer(x, training=training),
+        )
+        context = merge_heads(context)
+        context = ops.reshape(context, (-1, context.shape[-1]))
+        return self.output_dense(context), ops.mean(weights, axis=1)
+
+
+@keras.saving.register_keras_serializable(package="keras_s2s")
+class SelfAttention(Heads):
+    """Attention of a sequence by itself, whole or step by step.
+
+    Args:
+        num_heads, num_kv_heads, dropout: as in `MultiHeadAttention`.
+        rotary: bool. Turns queries and keys by their positions.
+            Default: False.
+
+    Call arguments:
+        inputs: float `(B * T, D)`.
+        grid: tuple (B, T).
+        bias: float that broadcasts to `(B, H, T, T)`, added to the scores.
+        training: bool or None. Whether dropout acts.
+
+    Returns:
+        Float `(B * T, D)`.
+
+    Source: Vaswani et al., 2017, 3.2, https://arxiv.org/abs/1706.03762
+    """
+
+    def __init__(
+        self,
+        num_heads: int,
+        num_kv_heads: int | None = None,
+        dropout: float = 0.0,
+        rotary: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(num_heads, num_kv_heads, dropout, **kwargs)
+        self.rotary = rotary
+
+    def build(self, input_shape: tuple) -> None:
+        size = input_shape[-1]
+        self.set_head_dim(size)
+        if self.rotary and self.head_dim % 2:
+            rule = "an even multiple of `num_heads` with rotary positions"
+            checks.fail("embedding_dim", rule, size)
+        width = (self.num_heads + 2 * self.groups) * self.head_dim
+        self.input_dense = self.dense(width, size, "query_key_value")
+        self.output_dense = self.dense(size, size, "output")
+
+    def call(
+        self,
+        inputs: Tensor,
+        grid: tuple,
+        bias: Tensor,
+        training: bool | None = None,
+    ) -> Tensor:
+        positions = ops.arange(grid[1], dtype="int32")
+        context, _ = attend_heads(
+            *self._project(inputs, grid, positions),
+            bias,
+            lambda x: self.dropout_layer(x, training=training),
+        )
+        return self._merge(context)
+
+    def initial_cache(
+        self, rows: Any, beam_size: int, max_length: int
+    ) -> dict[str, Tensor]:
+        """Returns keys and values `(B, G, T, K, d)`, nothing written yet."""
+        shape = (rows, self.groups, max_length, beam_size, self.head_dim)
+        zeros = ops.zeros(shape, self.compute_dtype)
+        return {"key": zeros, "value": zeros}
+
+    def step(
+        self,
+        inputs: Tensor,
+        grid: tuple,
+        bias: Tensor,
+        cache: dict[str, Tensor],
+        position: Tensor,
+        compiled: bool = False,
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """One position of K beams.
+
+        Args:
+            inputs: float `(B * K, D)`.
+            grid: tuple (B, K).
+            bias: float `(B, 1, K, T * K)`: 0 where a beam sees what a beam
+                wrote at a time, else so low that it does not.
+            cache: dict, from the step before.
+            position: int32 scalar.
+            compiled: bool. Whether XLA compiles it. Default: False.
+
+        Returns:
+            Float `(B * K, D)`, and the cache with what this step wrote.
+        """
+        query, key, value = self._project(
+            inputs, grid, ops.expand_dims(position, 0)
+        )
+        cache = {
+            "key": write_slice(cache["key"], position, key, compiled),
+            "value": write_slice(cache["value"], position, value, compiled),
+        }
+        # (B, G, T, K, d) -> (B, G, T * K, d)
+        shape = (grid[0], self.groups, -1, self.head_dim)
+        key, value = (
+            ops.reshape(cache[name], shape) for name in ("key", "value")
+        )
+        context, _ = attend_heads(query, key, value, bias)
+        return self._merge(context), cache
+
+    def _project(
+        self, inputs: Tensor, grid: tuple, positions: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Float `(B * T, D)` -> `(B, H, T, d)`, twice `(B, G, T, d)`."""
+        values = self.input_dense(inputs)
+        values = ops.reshape(values, (*grid, values.shape[-1]))
+        values = split_heads(values, self.num_heads + 2 * self.groups)
+        turned = self.num_heads + self.groups
+        if self.rotary:
+            values = ops.concatenate(
+                [rotate(values[:, :turned], positions), values[:, turned:]],
+                axis=1,
+            )
+        return ops.split(values, [self.num_heads, turned], axis=1)
+
+    def _merge(self, context: Tensor) -> Tensor:
+        context = merge_heads(context)
+        return self.output_dense(ops.reshape(context, (-1, context.shape[-1])))
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "rotary": self.rotary}

@@ -1,0 +1,142 @@
+"""What tells a Transformer where a token stands."""
+
+from typing import Any
+from typing import TypeAlias
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_s2s import checks
+
+Tensor: TypeAlias = Any
+
+KINDS = ("sinusoidal", "learned", "rotary", None)
+# The longest wavelength over 2 pi, in tokens.
+BASE = 10000.0
+
+
+def sinusoids(positions: Tensor, size: int, dtype: str) -> Tensor:
+    """Returns sines, then cosines, of wavelengths from 2 pi to 2 pi BASE.
+
+    Args:
+        positions: int `(...)`, from 0.
+        size: int > 0. E. An odd one ends with a 0.
+        dtype: str.
+
+    Returns:
+        Float `(..., E)`, in [-1, 1].
+
+    Source: Vaswani et al., 2017, 3.5, https://arxiv.org/abs/1706.03762, the
+    columns in the order of tensor2tensor.
+    """
+    half = size // 2
+    rates = BASE ** (-np.arange(half) / max(half - 1, 1))
+    angles = _angles(positions, rates, dtype)
+    parts = [ops.sin(angles), ops.cos(angles)]
+    if size % 2:
+        parts.append(ops.zeros_like(angles[..., :1]))
+    return ops.cast(ops.concatenate(parts, axis=-1), dtype)
+
+
+def rotate(values: Tensor, positions: Tensor) -> Tensor:
+    """Turns pairs of columns by an angle that grows with the position.
+
+    The product of a turned query and a turned key depends on their distance
+    alone.
+
+    Args:
+        values: float `(B, H, T, d)`, d even.
+        positions: int `(T,)`.
+
+    Returns:
+        Float `(B, H, T, d)`.
+
+    Source: Su et al., 2021, eq. 34, https://arxiv.org/abs/2104.09864, with
+    the pairs as GPT-NeoX and Llama take them: column i and column i + d / 2.
+    """
+    half = values.shape[-1] // 2
+    rates = BASE ** (-np.arange(half) / half)
+    angles = _angles(positions, rates, values.dtype)
+    sine, cosine = (
+        ops.cast(function(angles), values.dtype)
+        for function in (ops.sin, ops.cos)
+    )
+    left, right = values[..., :half], values[..., half:]
+    turned = [left * cosine - right * sine, right * cosine + left * sine]
+    return ops.concatenate(turned, axis=-1)
+
+
+def _angles(positions: Tensor, rates: np.ndarray, dtype: Any) -> Tensor:
+    """Int `(...)`, `(C,)` -> float `(..., C)`, of float32 at least."""
+    dtype = keras.backend.result_type(dtype, "float32")
+    positions = ops.expand_dims(ops.cast(positions, dtype), -1)
+    return positions * rates.astype(dtype)
+
+
+@keras.saving.register_keras_serializable(package="keras_s2s")
+class Positions(keras.layers.Layer):
+    """Adds to each embedding what tells its position.
+
+    "rotary" and None add nothing: rotary positions act in attention.
+
+    Args:
+        kind: "sinusoidal", "learned", "rotary" or None.
+        max_positions: int > 0 or None. How many positions "learned" knows.
+
+    Call arguments:
+        inputs: float `(B, T, E)`.
+        positions: int32 `(T,)`, from 0.
+
+    Returns:
+        Float `(B, T, E)`.
+
+    Raises:
+        ValueError: an unknown kind; T > `max_positions`.
+
+    Source: Gehring et al., 2017 (learned), https://arxiv.org/abs/1705.03122
+    """
+
+    def __init__(
+        self, kind: str | None, max_positions: int | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        checks.check_option("positions", kind, KINDS)
+        if kind == "learned" and max_positions is None:
+            rule = "an integer > 0 where positions are learned"
+            checks.fail("max_positions", rule, max_positions)
+        if max_positions is not None:
+            checks.check_positive("max_positions", max_positions)
+        self.kind = kind
+        self.max_positions = max_positions
+
+    def build(self, input_shape: tuple) -> None:
+        if self.kind == "learned":
+            self.table = self.add_weight(
+                shape=(self.max_positions, input_shape[-1]),
+                initializer=keras.initializers.RandomNormal(
+                    stddev=input_shape[-1] ** -0.5
+                ),
+                name="table",
+            )
+
+    def call(self, inputs: Tensor, positions: Tensor) -> Tensor:
+        if self.kind == "sinusoidal":
+            size = inputs.shape[-1]
+            return inputs + sinusoids(positions, size, inputs.dtype)
+        if self.kind == "learned":
+            self.check_length(inputs.shape[1])
+            return inputs + ops.take(self.table, positions, axis=0)
+        return inputs
+
+    def check_length(self, length: int | None) -> None:
+        """Refuses more tokens than there are positions; None is unknown."""
+        if self.kind != "learned" or length is None:
+            return
+        if length > self.max_positions:
+            rule = f"at most {self.max_positions}, the learned positions"
+            checks.fail("length", rule, length)
+
+    def get_config(self) -> dict[str, Any]:
+        config = {"kind": self.kind, "max_positions": self.max_positions}
+        return {**super().get_config(), **config}

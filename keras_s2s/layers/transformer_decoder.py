@@ -1,0 +1,231 @@
+"""The Transformer decoder, with a cache for each step."""
+
+from typing import Any
+from typing import TypeAlias
+
+import keras
+from keras import ops
+
+from keras_s2s import checks
+from keras_s2s.layers.decoder import Decoder
+from keras_s2s.layers.embedding import TokenEmbedding
+from keras_s2s.layers.heads import causal_bias
+from keras_s2s.layers.heads import mask_bias
+from keras_s2s.layers.positions import Positions
+from keras_s2s.layers.readout import OutputLayer
+from keras_s2s.layers.transformer_stack import TransformerStack
+from keras_s2s.recurrence import PREFERS_JIT
+from keras_s2s.recurrence import write_slice
+
+Tensor: TypeAlias = Any
+
+
+@keras.saving.register_keras_serializable(package="keras_s2s")
+class TransformerDecoder(Decoder):
+    """Writes a target by attending what it wrote and a memory.
+
+    In search, keys and values of the memory are projected once and shared by
+    all beams of a sentence. Those of the target are written to a cache that
+    is never re-ordered: the state says which beam wrote the past of which.
+
+    Masking: the memory's mask says what attention may see. Padding of the
+    target stands behind every real token, so it changes none of them.
+
+    Args:
+        vocabulary_size: int > 0.
+        embedding_dim: int > 0. Size of embeddings and of every layer, D.
+        hidden_dim: int > 0. Size of the hidden layer of feed-forwards.
+        num_layers: int > 0.
+        num_heads: int > 0. Attention heads, a divisor of `embedding_dim`.
+        dropout, attention_dropout, hidden_dropout: float in [0, 1). As in
+            `TransformerEncoder`. Default: 0.0.
+        num_kv_heads, activation, normalization, normalize_first, positions,
+            scale_embeddings, pad_id: as in `TransformerEncoder`.
+        max_positions: int > 0 or None. The longest target, in tokens, where
+            positions are learned. Default: None.
+        tie_embeddings: bool. The output layer's weights are the target
+            embedding's. Default: False.
+
+    Call arguments:
+        target_ids: int32 `(B, T)`, beginning with bos.
+        memory: dict, an encoder's result.
+        training: bool or None. Whether dropout acts.
+
+    Returns:
+        Logits, float `(B, T, V)`.
+
+    Raises:
+        ValueError: a size is not positive, or no multiple of `num_heads`; a
+            name is unknown; more tokens than learned positions.
+
+    Example:
+
+    >>> import keras_s2s as s2s
+    >>> encoder = s2s.layers.TransformerEncoder(20, 8, 16, 2, 2)
+    >>> decoder = s2s.layers.TransformerDecoder(30, 8, 16, 2, 2)
+    >>> memory = encoder(keras.ops.convert_to_tensor([[5, 6, 3], [7, 3, 0]]))
+    >>> target_ids = keras.ops.convert_to_tensor([[2, 9, 8, 7], [2, 4, 0, 0]])
+    >>> tuple(decoder(target_ids, memory).shape)
+    (2, 4, 30)
+
+    Source: as `TransformerEncoder`; Press and Wolf, 2017 (tied),
+    https://arxiv.org/abs/1608.05859
+    """
+
+    def __init__(
+        self,
+        vocabulary_size: int,
+        embedding_dim: int,
+        hidden_dim: int,
+        num_layers: int,
+        num_heads: int,
+        dropout: float = 0.0,
+        attention_dropout: float = 0.0,
+        hidden_dropout: float = 0.0,
+        num_kv_heads: int | None = None,
+        activation: str = "relu",
+        normalization: str = "layer",
+        normalize_first: bool = True,
+        positions: str | None = "sinusoidal",
+        max_positions: int | None = None,
+        scale_embeddings: bool = True,
+        tie_embeddings: bool = False,
+        pad_id: int = 0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        checks.check_positive("vocabulary_size", vocabulary_size)
+        checks.check_positive("embedding_dim", embedding_dim)
+        self.vocabulary_size = vocabulary_size
+        self.embedding_dim = embedding_dim
+        self.max_positions = max_positions
+        self.scale_embeddings = scale_embeddings
+        self.tie_embeddings = tie_embeddings
+        self.pad_id = pad_id
+        self.supports_jit = PREFERS_JIT
+        policy = self.dtype_policy
+        self.embedding = TokenEmbedding(
+            vocabulary_size,
+            embedding_dim,
+            scale=scale_embeddings,
+            dtype=policy,
+            name="embedding",
+        )
+        self.positions_layer = Positions(
+            positions, max_positions, dtype=policy, name="positions"
+        )
+        self.dropout_layer = keras.layers.Dropout(dropout, dtype=policy)
+        self.stack = TransformerStack(
+            hidden_dim,
+            num_layers,
+            num_heads,
+            dropout,
+            attention_dropout,
+            hidden_dropout,
+            num_kv_heads,
+            activation,
+            normalization,
+            normalize_first,
+            positions,
+            attends_memory=True,
+            dtype=policy,
+            name="stack",
+        )
+        self.output_layer = OutputLayer(
+            vocabulary_size, tie_embeddings, dtype=policy, name="output"
+        )
+
+    def build(self, target_ids_shape: tuple, memory_shape: dict) -> None:
+        shape = (None, None, self.embedding_dim)
+        self.embedding.build()
+        self.positions_layer.build(shape)
+        self.stack.build(shape, memory_shape["outputs"][-1])
+        self.output_layer.build((None, self.embedding_dim))
+
+    def call(
+        self,
+        target_ids: Tensor,
+        memory: dict[str, Any],
+        training: bool | None = None,
+    ) -> Tensor:
+        return self.project(self.features(target_ids, memory, training))
+
+    def features(
+        self,
+        target_ids: Tensor,
+        memory: dict[str, Any],
+        training: bool | None = None,
+    ) -> Tensor:
+        """As `call`, but float `(B, T, D)`: what the output layer sees."""
+        length = ops.shape(target_ids)[1]
+        x = self._embed(target_ids, ops.arange(length, dtype="int32"))
+        x = self.dropout_layer(x, training=training)
+        contexts = self.prepare(memory)
+        bias = causal_bias(length, x.dtype)
+        return self.stack.call(x, bias, contexts, training)
+
+    def project(self, features: Tensor) -> Tensor:
+        """Float `(..., D)` -> logits `(..., V)`."""
+        if self.tie_embeddings:
+            return self.output_layer(features, self.embedding.embeddings)
+        return self.output_layer(features)
+
+    def prepare(self, memory: dict[str, Any]) -> list[dict[str, Any]]:
+        return self.stack.prepare(memory["outputs"], memory["mask"])
+
+    def initial_state(
+        self, memory: dict[str, Any], beam_size: int, max_length: int
+    ) -> dict[str, Any]:
+        self.positions_layer.check_length(max_length)
+        rows, length = ops.shape(memory["outputs"])[:2]
+        return {
+            # Of which beam each token of the past is.
+            "beams": ops.full((rows, beam_size, max_length), -1, "int32"),
+            "cache": self.stack.initial_cache(rows, beam_size, max_length),
+            "alignment": ops.zeros(
+                (rows, beam_size, length), self.compute_dtype
+            ),
+        }
+
+    def step(
+        self,
+        token_ids: Tensor,
+        state: dict[str, Any],
+        context: list[dict[str, Any]],
+        position: Tensor,
+    ) -> tuple[Tensor, dict[str, Any]]:
+        rows, size = ops.shape(token_ids)
+        x = self._embed(token_ids, ops.expand_dims(position, 0))
+        own = ops.arange(size, dtype="int32")
+        beams = write_slice(
+            state["beams"],
+            position,
+            ops.broadcast_to(ops.expand_dims(own, 0), (rows, size)),
+            self.supports_jit,
+        )
+        # (B, K, T, 1) == (K,) -> (B, 1, K, T * K)
+        is_past = ops.equal(ops.expand_dims(beams, -1), own)
+        is_past = ops.reshape(is_past, (rows, 1, size, -1))
+        bias = mask_bias(is_past, x.dtype)
+        x, cache, weights = self.stack.step(
+            x, bias, state["cache"], context, position, self.supports_jit
+        )
+        new_state = {"beams": beams, "cache": cache}
+        if "alignment" in state:
+            new_state["alignment"] = weights
+        return self.project(x), new_state
+
+    def _embed(self, ids: Tensor, positions: Tensor) -> Tensor:
+        return self.positions_layer(self.embedding(ids), positions)
+
+    def get_config(self) -> dict[str, Any]:
+        config = {
+            "vocabulary_size": self.vocabulary_size,
+            "embedding_dim": self.embedding_dim,
+            **self.stack.options,
+            "max_positions": self.max_positions,
+            "scale_embeddings": self.scale_embeddings,
+            "tie_embeddings": self.tie_embeddings,
+            "pad_id": self.pad_id,
+        }
+        return {**super().get_config(), **config}

@@ -1,0 +1,167 @@
+"""The Transformer encoder."""
+
+from typing import Any
+from typing import TypeAlias
+
+import keras
+from keras import ops
+
+from keras_s2s import checks
+from keras_s2s import masking
+from keras_s2s.layers.embedding import TokenEmbedding
+from keras_s2s.layers.encoder import Encoder
+from keras_s2s.layers.heads import mask_bias
+from keras_s2s.layers.positions import Positions
+from keras_s2s.layers.transformer_stack import TransformerStack
+from keras_s2s.recurrence import PREFERS_JIT
+
+Tensor: TypeAlias = Any
+
+
+@keras.saving.register_keras_serializable(package="keras_s2s")
+class TransformerEncoder(Encoder):
+    """Embeds the source and runs self-attention layers over it.
+
+    Masking: positions that hold `pad_id` are padding. No real position
+    attends them, and outputs there are 0.
+
+    Args:
+        vocabulary_size: int > 0.
+        embedding_dim: int > 0. Size of embeddings and of every layer, D.
+        hidden_dim: int > 0. Size of the hidden layer of feed-forwards.
+        num_layers: int > 0.
+        num_heads: int > 0. Attention heads, a divisor of `embedding_dim`.
+        dropout: float in [0, 1). Share of the embedding and of what each
+            sublayer adds that is set to 0. Default: 0.0.
+        attention_dropout: float in [0, 1). The same of attention weights.
+            Default: 0.0.
+        hidden_dropout: float in [0, 1). The same of the hidden layer of
+            feed-forwards. Default: 0.0.
+        num_kv_heads: int > 0 or None. Grouped-query attention: how many
+            heads keys and values have, a divisor of `num_heads`.
+            Default: `num_heads`.
+        activation: str. "relu", "gelu" or "swiglu". Default: "relu".
+        normalization: str. "layer" or "rms". Default: "layer".
+        normalize_first: bool. Normalizes what each sublayer reads (pre-norm)
+            instead of the sum (post-norm). Default: True.
+        positions: str or None. "sinusoidal", "learned", "rotary" or none.
+            Default: "sinusoidal".
+        max_positions: int > 0 or None. The longest source, in tokens, where
+            positions are learned. Default: None.
+        scale_embeddings: bool. Multiplies embeddings by sqrt(D); they start
+            at N(0, 1 / D). Default: True.
+        pad_id: int >= 0. Default: 0.
+
+    Call arguments:
+        source_ids: int32 `(B, S)`.
+        training: bool or None. Whether dropout acts.
+
+    Returns:
+        Memory, a dict of `outputs`, float `(B, S, D)`, and `mask`, bool
+        `(B, S)`.
+
+    Raises:
+        ValueError: a size is not positive, or no multiple of `num_heads`; a
+            name is unknown; more tokens than learned positions.
+
+    Example:
+
+    >>> import keras_s2s as s2s
+    >>> encoder = s2s.layers.TransformerEncoder(20, 8, 16, 2, 2)
+    >>> memory = encoder(keras.ops.convert_to_tensor([[5, 6, 3], [7, 3, 0]]))
+    >>> tuple(memory["outputs"].shape)
+    (2, 3, 8)
+
+    Source: Vaswani et al., 2017, https://arxiv.org/abs/1706.03762; Xiong et
+    al., 2020 (pre-norm), https://arxiv.org/abs/2002.04745; Zhang and
+    Sennrich, 2019 (RMSNorm), https://arxiv.org/abs/1910.07467
+    """
+
+    def __init__(
+        self,
+        vocabulary_size: int,
+        embedding_dim: int,
+        hidden_dim: int,
+        num_layers: int,
+        num_heads: int,
+        dropout: float = 0.0,
+        attention_dropout: float = 0.0,
+        hidden_dropout: float = 0.0,
+        num_kv_heads: int | None = None,
+        activation: str = "relu",
+        normalization: str = "layer",
+        normalize_first: bool = True,
+        positions: str | None = "sinusoidal",
+        max_positions: int | None = None,
+        scale_embeddings: bool = True,
+        pad_id: int = 0,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        checks.check_positive("vocabulary_size", vocabulary_size)
+        checks.check_positive("embedding_dim", embedding_dim)
+        self.vocabulary_size = vocabulary_size
+        self.embedding_dim = embedding_dim
+        self.max_positions = max_positions
+        self.scale_embeddings = scale_embeddings
+        self.pad_id = pad_id
+        self.supports_jit = PREFERS_JIT
+        policy = self.dtype_policy
+        self.embedding = TokenEmbedding(
+            vocabulary_size,
+            embedding_dim,
+            scale=scale_embeddings,
+            dtype=policy,
+            name="embedding",
+        )
+        self.positions_layer = Positions(
+            positions, max_positions, dtype=policy, name="positions"
+        )
+        self.dropout_layer = keras.layers.Dropout(dropout, dtype=policy)
+        self.stack = TransformerStack(
+            hidden_dim,
+            num_layers,
+            num_heads,
+            dropout,
+            attention_dropout,
+            hidden_dropout,
+            num_kv_heads,
+            activation,
+            normalization,
+            normalize_first,
+            positions,
+            attends_memory=False,
+            dtype=policy,
+            name="stack",
+        )
+
+    def build(self, source_ids_shape: tuple) -> None:
+        shape = (None, None, self.embedding_dim)
+        self.embedding.build()
+        self.positions_layer.build(shape)
+        self.stack.build(shape)
+
+    def call(
+        self, source_ids: Tensor, training: bool | None = None
+    ) -> dict[str, Any]:
+        mask = masking.padding_mask(source_ids, self.pad_id)
+        rows, length = ops.shape(source_ids)
+        x = self.positions_layer(
+            self.embedding(source_ids), ops.arange(length, dtype="int32")
+        )
+        x = self.dropout_layer(x, training=training)
+        bias = mask_bias(ops.reshape(mask, (rows, 1, 1, length)), x.dtype)
+        x = self.stack.call(x, bias, training=training)
+        x = x * ops.cast(ops.expand_dims(mask, -1), x.dtype)
+        return {"outputs": x, "mask": mask}
+
+    def get_config(self) -> dict[str, Any]:
+        config = {
+            "vocabulary_size": self.vocabulary_size,
+            "embedding_dim": self.embedding_dim,
+            **self.stack.options,
+            "max_positions": self.max_positions,
+            "scale_embeddings": self.scale_embeddings,
+            "pad_id": self.pad_id,
+        }
+        return {**super().get_config(), **config}
