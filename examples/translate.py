@@ -10,6 +10,10 @@ Two scales of BLEU are in use, and they do not compare. The papers score
 lowercased, tokenised text: `--tokenized` trains and scores on those files.
 Without it, the text is raw, and the score is cased BLEU of whole sentences.
 
+`--architecture transformer` trains a tiny Transformer instead of a recurrent
+model: one vocabulary and one embedding for both languages and the output,
+and in the end the average of the weights of the last epochs.
+
 The output folder holds `model.keras`, the best model by validation BLEU with
 its tokenizers inside, and `history.csv`, one row an epoch. An interrupted
 run, even a killed one, goes on from its last whole epoch when the same
@@ -36,6 +40,36 @@ import keras_s2s as s2s
 
 ADDRESS = "https://raw.githubusercontent.com/multi30k/dataset/master/data/task1"
 
+# The defaults of an architecture.
+RECIPES = {
+    "rnn": {
+        "epochs": 13,
+        "batch_size": 64,
+        "vocabulary_size": 8000,
+        "embedding_dim": 256,
+        "units": 256,
+        "num_layers": 1,
+        "dropout": 0.4,
+        "learning_rate": 2e-3,
+        "average": 1,
+        "score_every": 1,
+    },
+    # As Wu et al., 2021, https://aclanthology.org/2021.acl-long.480
+    "transformer": {
+        "epochs": 60,
+        "batch_tokens": 4096,
+        "vocabulary_size": 6000,
+        "embedding_dim": 128,
+        "hidden_dim": 256,
+        "num_layers": 4,
+        "num_heads": 4,
+        "dropout": 0.3,
+        "learning_rate": 5e-3,
+        "average": 10,
+        "score_every": 5,
+    },
+}
+
 
 def parse_options():
     parser = argparse.ArgumentParser(
@@ -50,22 +84,32 @@ def parse_options():
     add("--source", default="en", help="language: en, de, fr")
     add("--target", default="de", help="language: en, de, fr")
     add("--tokenized", action="store_true", help="as the papers score")
+    add("--architecture", default="rnn", choices=list(RECIPES))
     add("--resume", action="store_true", help="go on with a run")
     add("--examples", type=int, help="train on the first pairs only")
-    add("--epochs", type=int, default=13)
+    add("--epochs", type=int)
     add("--minutes", type=float, default=float("inf"), help="train at most")
-    add("--batch-size", type=int, default=64)
-    add("--vocabulary-size", type=int, default=8000, help="at most")
+    add("--batch-size", type=int, help="pairs")
+    add("--batch-tokens", type=int, help="instead of --batch-size")
+    add("--vocabulary-size", type=int, help="at most")
     add("--cell", default="gru", help="gru or lstm")
-    add("--embedding-dim", type=int, default=256)
-    add("--units", type=int, default=256)
-    add("--dropout", type=float, default=0.4)
+    add("--embedding-dim", type=int)
+    add("--units", type=int, help="of recurrent layers")
+    add("--hidden-dim", type=int, help="of feed-forward layers")
+    add("--num-layers", type=int)
+    add("--num-heads", type=int)
+    add("--dropout", type=float)
     add("--label-smoothing", type=float, default=0.1)
-    add("--learning-rate", type=float, default=2e-3)
+    add("--learning-rate", type=float, help="the highest")
+    add("--warmup-steps", type=int, default=2000, help="of a transformer")
+    add("--average", type=int, help="epochs whose weights are averaged")
+    add("--score-every", type=int, help="epochs from one BLEU to the next")
     add("--beam-size", type=int, default=5, help="for the test set")
     add("--seed", type=int, default=0)
     add("--mixed-precision", action="store_true", help="bfloat16 products")
     add("--jit", action="store_true", help="compile with XLA")
+    architecture = parser.parse_known_args()[0].architecture
+    parser.set_defaults(**RECIPES[architecture])
     return parser.parse_args()
 
 
@@ -102,25 +146,63 @@ def build_tokenizer(name, texts, options):
     return s2s.tokenizers.SentencePieceTokenizer(path)
 
 
+def build_tokenizers(sources, targets, options):
+    """Returns one for each side, the same for a transformer."""
+    if options.architecture == "transformer":
+        return [build_tokenizer("shared", sources + targets, options)] * 2
+    return [
+        build_tokenizer("source", sources, options),
+        build_tokenizer("target", targets, options),
+    ]
+
+
+def build_rnn(source_size, target_size, options):
+    layers = {
+        "cell": options.cell,
+        "num_layers": options.num_layers,
+        "dropout": options.dropout,
+    }
+    sizes = (options.embedding_dim, options.units)
+    model = s2s.models.Seq2Seq(
+        s2s.layers.RNNEncoder(source_size, *sizes, **layers),
+        s2s.layers.RNNDecoder(
+            target_size, *sizes, tie_embeddings=True, **layers
+        ),
+    )
+    # Progress lowers the rate.
+    return model, keras.optimizers.Adam(options.learning_rate, clipnorm=1.0)
+
+
+def build_transformer(source_size, target_size, options):
+    sizes = (
+        options.embedding_dim,
+        options.hidden_dim,
+        options.num_layers,
+        options.num_heads,
+    )
+    layers = {"dropout": options.dropout, "normalize_first": False}
+    model = s2s.models.Seq2Seq(
+        s2s.layers.TransformerEncoder(source_size, *sizes, **layers),
+        s2s.layers.TransformerDecoder(
+            target_size, *sizes, tie_embeddings=True, **layers
+        ),
+        share_embeddings=True,
+    )
+    schedule = s2s.schedules.InverseSquareRoot(
+        options.learning_rate, options.warmup_steps
+    )
+    return model, keras.optimizers.Adam(schedule, beta_2=0.98)
+
+
 def build_model(source_tokenizer, target_tokenizer, options):
-    encoder = s2s.layers.RNNEncoder(
+    builders = {"rnn": build_rnn, "transformer": build_transformer}
+    model, optimizer = builders[options.architecture](
         source_tokenizer.vocabulary_size,
-        options.embedding_dim,
-        options.units,
-        cell=options.cell,
-        dropout=options.dropout,
-    )
-    decoder = s2s.layers.RNNDecoder(
         target_tokenizer.vocabulary_size,
-        options.embedding_dim,
-        options.units,
-        cell=options.cell,
-        dropout=options.dropout,
-        tie_embeddings=True,
+        options,
     )
-    model = s2s.models.Seq2Seq(encoder, decoder)
     model.compile(
-        optimizer=keras.optimizers.Adam(options.learning_rate, clipnorm=1.0),
+        optimizer=optimizer,
         loss=s2s.losses.SequenceLoss(label_smoothing=options.label_smoothing),
         weighted_metrics=[s2s.metrics.TokenAccuracy()],
         jit_compile=options.jit or "auto",
@@ -147,6 +229,8 @@ class Progress(keras.callbacks.Callback):
         self.text = text
         self.folder = options.output
         self.epochs = options.epochs
+        self.average = options.average
+        self.decays = options.architecture == "rnn"
         self.learning_rate = options.learning_rate
         self.end_time = time.monotonic() + 60 * options.minutes
         self.rows = []
@@ -168,6 +252,16 @@ class Progress(keras.callbacks.Callback):
             model.load_weights(self.weights_path(len(self.rows)))
         return len(self.rows)
 
+    def keep_average(self, model):
+        """Makes `model.keras` the mean of the last epochs' weights."""
+        last = len(self.rows)
+        weights = []
+        for epoch in range(max(1, last - self.average + 1), last + 1):
+            model.load_weights(self.weights_path(epoch))
+            weights.append(model.get_weights())
+        model.set_weights([sum(part) / len(part) for part in zip(*weights)])
+        replace_file(self.folder / "model.keras", self.text.save)
+
     def write_history(self, path):
         with open(path, "w", newline="") as file:
             writer = csv.DictWriter(file, self.rows[-1])
@@ -175,9 +269,10 @@ class Progress(keras.callbacks.Callback):
             writer.writerows(self.rows)
 
     def on_epoch_begin(self, epoch, logs=None):
-        # Constant for the first half, then linear to 0.
-        factor = min(1.0, 2.0 * (1.0 - epoch / self.epochs))
-        self.model.optimizer.learning_rate = factor * self.learning_rate
+        if self.decays:
+            # Constant for the first half, then linear to 0.
+            factor = min(1.0, 2.0 * (1.0 - epoch / self.epochs))
+            self.model.optimizer.learning_rate = factor * self.learning_rate
         # Keras saves no state of dropout: let each epoch begin its own.
         for variable in self.model.non_trainable_variables:
             if variable.name == "seed_generator_state":
@@ -192,7 +287,7 @@ class Progress(keras.callbacks.Callback):
             replace_file(self.folder / "model.keras", self.text.save)
         self.model.save_weights(self.weights_path(epoch + 1))
         replace_file(self.history_path, self.write_history)
-        self.weights_path(epoch).unlink(missing_ok=True)
+        self.weights_path(epoch + 1 - self.average).unlink(missing_ok=True)
         self.model.stop_training = time.monotonic() > self.end_time
 
 
@@ -201,10 +296,7 @@ def train(options):
     sources, targets = read_split("train", options)
     sources = sources[: options.examples]
     targets = targets[: options.examples]
-    tokenizers = (
-        build_tokenizer("source", sources, options),
-        build_tokenizer("target", targets, options),
-    )
+    tokenizers = build_tokenizers(sources, targets, options)
     model = build_model(*tokenizers, options)
     search = s2s.decoding.BeamSearch(
         beam_size=options.beam_size, length_penalty="power", alpha=1.0
@@ -218,7 +310,8 @@ def train(options):
         sources,
         targets,
         *tokenizers,
-        batch_size=options.batch_size,
+        batch_size=options.batch_size or 64,
+        batch_tokens=options.batch_tokens,
         seed=options.seed,
     )
     data.epoch = progress.restore(model)
@@ -229,6 +322,7 @@ def train(options):
     scores = s2s.callbacks.GenerationMetrics(
         s2s.models.TextToText(greedy, *tokenizers),
         *validation,
+        every_epochs=options.score_every,
         tokenize="none" if options.tokenized else "13a",
     )
     model.fit(
@@ -241,6 +335,8 @@ def train(options):
         ),
         callbacks=[scores, progress],
     )
+    if options.average > 1:
+        progress.keep_average(model)
 
 
 def evaluate(options):

@@ -82,3 +82,9 @@ def check_ids(name: str, ids: Any, vocabulary_size: int) -> None:
                 f"`{name}` must hold ids in [0, {vocabulary_size}), the "
                 f"vocabulary. Received: an id of {extreme}."
             )
+
+
+def check_length(name: str, length: int, longest: int) -> None:
+    """Refuses more tokens than a layer has positions."""
+    if length > longest:
+        fail(name, f"at most {longest} tokens, the learned positions", length)

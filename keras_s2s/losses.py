@@ -10,6 +10,7 @@ from keras import ops
 
 from keras_s2s.checks import check_integer
 from keras_s2s.checks import check_option
+from keras_s2s.checks import check_positive
 from keras_s2s.checks import check_rate
 from keras_s2s.checks import fail
 from keras_s2s.masking import token_weights
@@ -126,8 +127,10 @@ class SequenceLoss(keras.losses.Loss):
         label_smoothing: float in [0, 1). The probability spread evenly over
             all V ids, as in `token_losses`. Default: 0.0.
         ignore_id: int or None. The label of padding. None: only sample
-            weights tell padding. Default: 0.
+                weights tell padding. Default: 0.
         name: str. Default: `"sequence_loss"`.
+        chunk_size: int > 0 or None. The most tokens whose logits are in
+            memory at a time; None: all. Default: None.
 
     Call arguments:
         y_true: int `(B, T)`. Labels.
@@ -139,9 +142,11 @@ class SequenceLoss(keras.losses.Loss):
         Float scalar, nats, >= 0. float32, or float64 if the logits are.
 
     Raises:
-        ValueError: an unknown normalizer; smoothing outside [0, 1); labels,
-            logits or weights of another rank.
-        TypeError: `ignore_id` or `label_smoothing` is not a number.
+        ValueError: an unknown normalizer; smoothing outside [0, 1); a
+            `chunk_size` that is not positive; labels, logits or weights of
+            another rank.
+        TypeError: `ignore_id`, `label_smoothing` or `chunk_size` is not a
+            number.
 
     Example:
 
@@ -156,6 +161,7 @@ class SequenceLoss(keras.losses.Loss):
         label_smoothing: float = 0.0,
         ignore_id: int | None = 0,
         name: str = "sequence_loss",
+        chunk_size: int | None = None,
     ) -> None:
         super().__init__(name=name, reduction=None)
         check_option("normalizer", normalizer, NORMALIZERS)
@@ -163,9 +169,13 @@ class SequenceLoss(keras.losses.Loss):
         if ignore_id is not None:
             check_integer("ignore_id", ignore_id, -(2**31))
             ignore_id = int(ignore_id)
+        if chunk_size is not None:
+            check_positive("chunk_size", chunk_size)
+            chunk_size = int(chunk_size)
         self.normalizer = normalizer
         self.label_smoothing = float(label_smoothing)
         self.ignore_id = ignore_id
+        self.chunk_size = chunk_size
 
     @property
     def by_token(self) -> bool:
@@ -184,25 +194,24 @@ class SequenceLoss(keras.losses.Loss):
             fail("y_pred", "logits of shape (B, T, V)", tuple(logits.shape))
         weights = token_weights(labels, sample_weight, self.ignore_id)
         losses = self.call(ops.where(weights > 0, labels, 0), logits)
-        return self._normalize(losses, ops.cast(weights, losses.dtype))
+        return ops.sum(losses * self.shares(ops.cast(weights, losses.dtype)))
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         return token_losses(y_true, y_pred, self.label_smoothing)
 
-    def _normalize(self, losses: Tensor, weights: Tensor) -> Tensor:
-        row_losses = ops.sum(losses * weights, axis=1)
+    def shares(self, weights: Tensor) -> Tensor:
+        """Float `(B, T)` -> the same: what each token loss counts."""
         if self.normalizer == "none":
-            return ops.sum(row_losses)
+            return weights
         if self.normalizer == "tokens":
-            return ops.divide_no_nan(ops.sum(row_losses), ops.sum(weights))
-        row_weights = ops.max(weights, axis=1, initial=0.0)
+            return ops.divide_no_nan(weights, ops.sum(weights))
+        row_weights = ops.max(weights, axis=1, keepdims=True, initial=0.0)
         if self.normalizer == "batch":
             rows = ops.cast(row_weights > 0, weights.dtype)
-            return ops.divide_no_nan(ops.sum(row_losses), ops.sum(rows))
-        row_means = ops.divide_no_nan(row_losses, ops.sum(weights, axis=1))
-        return ops.divide_no_nan(
-            ops.sum(row_weights * row_means), ops.sum(row_weights)
-        )
+            return ops.divide_no_nan(weights, ops.sum(rows))
+        row_shares = ops.divide_no_nan(row_weights, ops.sum(row_weights))
+        totals = ops.sum(weights, axis=1, keepdims=True)
+        return row_shares * ops.divide_no_nan(weights, totals)
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -210,6 +219,7 @@ class SequenceLoss(keras.losses.Loss):
             "normalizer": self.normalizer,
             "label_smoothing": self.label_smoothing,
             "ignore_id": self.ignore_id,
+            "chunk_size": self.chunk_size,
         }
 
 

@@ -16,8 +16,10 @@ Tensor: TypeAlias = Any
 class SequenceMetric(keras.metrics.Metric):
     """Base of the metrics that are a total over a count, both over an epoch.
 
-    A subclass writes `measure(labels, logits, weights)`, which returns the
-    total and the count of one batch, and may change `result`.
+    A subclass writes `token_values(labels, logits)`, what each label gets,
+    and may change `collect(values, weights)`, which returns the total and the
+    count of one batch, and `result`. One that writes `measure(labels, logits,
+    weights)` instead cannot be had with `SequenceLoss(chunk_size=...)`.
 
     Args:
         ignore_id: int or None. The label of padding, which counts nothing,
@@ -59,24 +61,44 @@ class SequenceMetric(keras.metrics.Metric):
     def update_state(
         self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor = None
     ) -> None:
-        labels = ops.cast(ops.convert_to_tensor(y_true), "int32")
+        labels, weights = self._count(y_true, sample_weight)
         logits = ops.convert_to_tensor(y_pred)
+        if len(logits.shape) != 3:
+            fail("y_pred", "logits of shape (B, T, V)", tuple(logits.shape))
+        self._add(*self.measure(labels, logits, weights))
+
+    def update_values(
+        self, y_true: Tensor, values: Tensor, sample_weight: Tensor = None
+    ) -> None:
+        """As `update_state`, from what `token_values` returned: `(B, T)`."""
+        _, weights = self._count(y_true, sample_weight)
+        self._add(*self.collect(values, weights))
+
+    def _count(self, y_true: Tensor, sample_weight: Tensor) -> tuple:
+        labels = ops.cast(ops.convert_to_tensor(y_true), "int32")
         if len(labels.shape) != 2:
             rule = "int ids of shape (B, T)"
             fail("y_true", rule, tuple(labels.shape))
-        if len(logits.shape) != 3:
-            fail("y_pred", "logits of shape (B, T, V)", tuple(logits.shape))
         weights = token_weights(labels, sample_weight, self.ignore_id)
         # A label that counts nothing may lie outside the vocabulary.
-        labels = ops.where(weights > 0, labels, 0)
-        total, count = self.measure(labels, logits, weights)
+        return ops.where(weights > 0, labels, 0), weights
+
+    def _add(self, total: Tensor, count: Tensor) -> None:
         self.total.assign_add(ops.cast(total, self.total.dtype))
         self.count.assign_add(ops.cast(count, self.count.dtype))
 
     def measure(
         self, labels: Tensor, logits: Tensor, weights: Tensor
     ) -> tuple[Tensor, Tensor]:
+        return self.collect(self.token_values(labels, logits), weights)
+
+    def token_values(self, labels: Tensor, logits: Tensor) -> Tensor:
+        """Int `(B, T)` and float `(B, T, V)` -> float32 `(B, T)`."""
         raise NotImplementedError
+
+    def collect(self, values: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+        """Float `(B, T)`, twice -> the total and the count."""
+        return ops.sum(values * weights), ops.sum(weights)
 
     def result(self) -> Tensor:
         return ops.divide_no_nan(self.total, self.count)
@@ -122,11 +144,8 @@ class TokenAccuracy(SequenceMetric):
         # What EarlyStopping(mode="auto") reads.
         self._direction = "up"
 
-    def measure(
-        self, labels: Tensor, logits: Tensor, weights: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        right = ops.cast(_is_right(labels, logits), weights.dtype)
-        return ops.sum(right * weights), ops.sum(weights)
+    def token_values(self, labels: Tensor, logits: Tensor) -> Tensor:
+        return _is_right(labels, logits)
 
 
 @keras.saving.register_keras_serializable(package="keras_s2s")
@@ -166,13 +185,10 @@ class Perplexity(SequenceMetric):
         super().__init__(ignore_id=ignore_id, name=name, dtype=dtype)
         self._direction = "down"
 
-    def measure(
-        self, labels: Tensor, logits: Tensor, weights: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        losses = ops.sparse_categorical_crossentropy(
+    def token_values(self, labels: Tensor, logits: Tensor) -> Tensor:
+        return ops.sparse_categorical_crossentropy(
             labels, ops.cast(logits, "float32"), from_logits=True
         )
-        return ops.sum(losses * weights), ops.sum(weights)
 
     def result(self) -> Tensor:
         return ops.exp(super().result())
@@ -218,14 +234,16 @@ class SequenceAccuracy(SequenceMetric):
         super().__init__(ignore_id=ignore_id, name=name, dtype=dtype)
         self._direction = "up"
 
-    def measure(
-        self, labels: Tensor, logits: Tensor, weights: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        right = ops.logical_or(_is_right(labels, logits), weights <= 0)
+    def token_values(self, labels: Tensor, logits: Tensor) -> Tensor:
+        return _is_right(labels, logits)
+
+    def collect(self, values: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+        right = ops.logical_or(values > 0, weights <= 0)
         row_weights = ops.max(weights, axis=1, initial=0.0)
         row_right = ops.cast(ops.all(right, axis=1), weights.dtype)
         return ops.sum(row_right * row_weights), ops.sum(row_weights)
 
 
 def _is_right(labels: Tensor, logits: Tensor) -> Tensor:
-    return ops.equal(ops.cast(ops.argmax(logits, axis=-1), "int32"), labels)
+    first = ops.cast(ops.argmax(logits, axis=-1), "int32")
+    return ops.cast(ops.equal(first, labels), "float32")

@@ -15,8 +15,10 @@ import pytest
 import keras_s2s as s2s
 from tests import laws
 from tests import loops
+from tests.recurrence.test_cache import SHAPES
+from tests.recurrence.test_cache import check_a_slice_is_written
 
-NAMES = ["default", "luong"]
+NAMES = ["default", "luong", "transformer", "grouped"]
 DECODERS = [
     ("gru", "general", 2, True),
     ("lstm", "normalized", 1, False),
@@ -86,11 +88,12 @@ def test_it_agrees_with_tensorflow(name):
         assert found[key][2] < found[key][0]
 
 
-def test_padding_changes_nothing():
-    laws.check_padding_changes_nothing(functools.partial(laws.pair, "unfed"))
+@pytest.mark.parametrize("name", ["unfed", "llama"])
+def test_padding_changes_nothing(name):
+    laws.check_padding_changes_nothing(functools.partial(laws.pair, name))
 
 
-@pytest.mark.parametrize("name", ["default", "unfed"])
+@pytest.mark.parametrize("name", ["default", "unfed", "vaswani", "llama"])
 def test_steps_equal_whole(name):
     laws.check_steps_equal_whole(functools.partial(laws.pair, name))
 
@@ -107,8 +110,9 @@ def test_odd_rows_give_what_a_loop_gives(ids):
     loops.check_pair_is_a_loop(*laws.pair("default"), ids, ids)
 
 
-def test_searches_keep_their_laws():
-    model = laws.model_of("unfed")
+@pytest.mark.parametrize("name", ["unfed", "llama"])
+def test_searches_keep_their_laws(name):
+    model = laws.model_of(name)
     laws.check_independent_of_batch(model, laws.SEARCHES["greedy"]())
     laws.check_scores_are_rescored(model, laws.SEARCHES["beam"]())
 
@@ -118,9 +122,10 @@ def test_an_empty_batch_gives_an_empty_result():
     assert inference.predict([], verbose=0)["ids"].shape == (0, 1, 4)
 
 
-def test_it_trains_in_mixed_precision():
+@pytest.mark.parametrize("name", ["default", "llama"])
+def test_it_trains_in_mixed_precision(name):
     policy = {"dtype": "mixed_bfloat16"}
-    model = s2s.models.Seq2Seq(*laws.make_layers("default", **policy))
+    model = s2s.models.Seq2Seq(*laws.make_layers(name, **policy))
     model.compile("adam", loss=s2s.losses.SequenceLoss())
     source_ids, target_ids, labels = laws.sentences()
     inputs = {"source_ids": source_ids, "target_ids": target_ids}
@@ -128,8 +133,14 @@ def test_it_trains_in_mixed_precision():
     assert losses[2] < losses[0]
 
 
-def test_a_row_of_only_padding_gives_no_nan():
-    encoder, decoder = laws.pair("unfed")
+@pytest.mark.parametrize("name", ["unfed", "transformer"])
+def test_a_row_of_only_padding_gives_no_nan(name):
+    encoder, decoder = laws.pair(name)
     memory = encoder(np.zeros((1, 2), "int32"))
     logits = decoder(np.array([[2, 5]], "int32"), memory)
     assert np.all(np.isfinite(laws.numpy(logits)))
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_a_slice_is_written(shape):
+    check_a_slice_is_written(shape, compiled=False)

@@ -1,7 +1,7 @@
 """What every encoder, decoder and search keeps.
 
 A law takes `make`, which returns a built encoder and decoder with weights of
-its choice: `make(dtype)`. `pair(name)` makes the recurrent ones. All of it
+its choice: `make(dtype)`. `pair(name)` makes those of the package. All of it
 runs on every backend.
 """
 
@@ -13,6 +13,7 @@ import numpy as np
 from keras import ops
 
 import keras_s2s as s2s
+from keras_s2s.models.seq2seq import share_embedding
 
 TENSORFLOW = keras.backend.backend() == "tensorflow"
 # JAX has no float64 unless told at its start; on torch Keras makes float32
@@ -73,6 +74,60 @@ PAIRS = {
         {"attention": None, "context": "mean", "input_feeding": False},
     ),
 }
+GROUPED = {
+    "num_heads": 4,
+    "num_kv_heads": 2,
+    "activation": "gelu",
+    "positions": "learned",
+    "max_positions": 12,
+    "scale_embeddings": False,
+}
+LLAMA = {
+    "num_kv_heads": 1,
+    "activation": "swiglu",
+    "normalization": "rms",
+    "positions": "rotary",
+}
+# The same of Transformers.
+TRANSFORMER_PAIRS = {
+    "transformer": ({"num_layers": 2}, {"num_layers": 2}),
+    "vaswani": (
+        {"normalize_first": False},
+        {"normalize_first": False, "tie_embeddings": True},
+    ),
+    "grouped": (GROUPED, {**GROUPED, "tie_embeddings": True}),
+    "llama": (LLAMA, LLAMA),
+    "unplaced": (
+        {"positions": None},
+        {
+            "positions": None,
+            "normalize_first": False,
+            "normalization": "rms",
+        },
+    ),
+}
+# One of each kind.
+MIXED_PAIRS = {
+    "rnn over transformer": ({}, {"attention": "general"}),
+    "heads over transformer": (
+        {},
+        {
+            "cell": "gru",
+            "attention": lambda **o: s2s.layers.MultiHeadAttention(5, **o),
+        },
+    ),
+    "transformer over rnn": ({"cell": "gru"}, {}),
+}
+EVERY_PAIR = {**PAIRS, **TRANSFORMER_PAIRS, **MIXED_PAIRS}
+# Encoder and decoder have one vocabulary and one embedding.
+SHARED = ("grouped",)
+SIZES = {"embedding_dim": 4, "units": 5}
+TRANSFORMER_SIZES = {
+    "embedding_dim": 8,
+    "hidden_dim": 6,
+    "num_layers": 1,
+    "num_heads": 2,
+}
 SEARCHES = {
     "greedy": s2s.decoding.GreedySearch,
     "beam": lambda: s2s.decoding.BeamSearch(3, num_hypotheses=3),
@@ -82,15 +137,31 @@ SEARCHES = {
 
 def make_layers(name, **options):
     """Returns the encoder and the decoder of a name, not built."""
-    encoder_options, decoder_options = PAIRS[name]
-    decoder_options = dict(decoder_options)
-    attention = decoder_options.get("attention", "additive")
-    if callable(attention):
-        decoder_options["attention"] = attention(**options)
-    return (
-        s2s.layers.RNNEncoder(SOURCE_SIZE, 4, 5, **encoder_options, **options),
-        s2s.layers.RNNDecoder(TARGET_SIZE, 4, 5, **decoder_options, **options),
+    encoder, decoder = (
+        make_encoder(name, **options),
+        make_decoder(name, **options),
     )
+    if name in SHARED:
+        share_embedding(encoder, decoder)
+    return encoder, decoder
+
+
+def make_encoder(name, **options):
+    options = {**EVERY_PAIR[name][0], **options}
+    if name in PAIRS or name.endswith("over rnn"):
+        return s2s.layers.RNNEncoder(SOURCE_SIZE, **{**SIZES, **options})
+    options = {**TRANSFORMER_SIZES, **options}
+    return s2s.layers.TransformerEncoder(SOURCE_SIZE, **options)
+
+
+def make_decoder(name, **options):
+    given = {**EVERY_PAIR[name][1], **options}
+    if callable(given.get("attention")):
+        given["attention"] = given["attention"](**options)
+    if name in PAIRS or name.endswith("over transformer"):
+        return s2s.layers.RNNDecoder(TARGET_SIZE, **{**SIZES, **given})
+    size = SOURCE_SIZE if name in SHARED else TARGET_SIZE
+    return s2s.layers.TransformerDecoder(size, **{**TRANSFORMER_SIZES, **given})
 
 
 @functools.cache
@@ -104,7 +175,7 @@ def build(encoder, decoder, seed=0):
     source_ids, target_ids, _ = sentences()
     decoder(target_ids, encoder(source_ids))
     random = np.random.default_rng(seed)
-    for variable in [*encoder.trainable_weights, *decoder.trainable_weights]:
+    for variable in weights_of(encoder, decoder):
         variable.assign(random.normal(size=variable.shape, scale=0.7))
     # A model that has learnt never writes padding.
     bias = decoder.output_layer.bias
@@ -200,7 +271,9 @@ def in_graph(function, *arguments):
 
 
 def weights_of(*layers):
-    return [weight for layer in layers for weight in layer.trainable_weights]
+    """Returns each weight once, though layers share it."""
+    weights = [w for layer in layers for w in layer.trainable_weights]
+    return list({id(weight): weight for weight in weights}.values())
 
 
 def check_padding_changes_nothing(make):
@@ -299,7 +372,8 @@ def check_steps_equal_whole(make):
     weights = weights_of(encoder, decoder)
     is_real = np.expand_dims(target_ids != 0, -1)
     random = np.random.default_rng(0)
-    weighing = is_real * random.normal(size=(*labels.shape, TARGET_SIZE))
+    shape = (*labels.shape, decoder.vocabulary_size)
+    weighing = is_real * random.normal(size=shape)
 
     def total(logits):
         return ops.sum(logits * ops.cast(weighing, logits.dtype))

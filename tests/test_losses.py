@@ -267,7 +267,7 @@ def test_epoch_value_is_weighted_by_rows():
 # Keras 3.15 saves variables through an old signature of NumPy's.
 @pytest.mark.filterwarnings("ignore:__array__ implementation")
 def test_compiled_model_keeps_the_loss(tmp_path):
-    loss = SequenceLoss("batch", 0.2, ignore_id=4, name="named")
+    loss = SequenceLoss("batch", 0.2, ignore_id=4, name="named", chunk_size=8)
     model = make_model(loss, jit_compile=False)
     value = model.evaluate(LABELS, LABELS, verbose=0)
     model.save(tmp_path / "model.keras")
@@ -277,6 +277,7 @@ def test_compiled_model_keeps_the_loss(tmp_path):
         "normalizer": "batch",
         "label_smoothing": 0.2,
         "ignore_id": 4,
+        "chunk_size": 8,
     }
     assert loaded.evaluate(LABELS, LABELS, verbose=0) == value
 
@@ -362,6 +363,16 @@ def test_backends_agree():
             {"ignore_id": 0.5},
             TypeError,
             "`ignore_id` must be an integer .* ignore_id=0.5.",
+        ),
+        (
+            {"chunk_size": 0},
+            ValueError,
+            "`chunk_size` must be an integer >= 1. Received: chunk_size=0.",
+        ),
+        (
+            {"chunk_size": "all"},
+            TypeError,
+            "`chunk_size` must be an integer .* chunk_size='all'.",
         ),
     ],
 )

@@ -46,6 +46,33 @@ def top_candidates(logits: Tensor, count: int) -> tuple[Tensor, Tensor]:
     )
 
 
+def best_candidate(logits: Tensor) -> tuple[Tensor, Tensor]:
+    """Returns the best of each row: as `ops.max` and `ops.argmax`, faster.
+
+    A maximum is a fraction of the time of its place, so places are looked for
+    in the block with the best maximum alone.
+
+    Args:
+        logits: float `(R, V)`.
+
+    Returns:
+        values: float `(R, 1)`.
+        ids: int32 `(R, 1)`. Of equal values, the lowest id.
+    """
+    width = block_width(logits.shape[-1], 1)
+    blocks = split_rows(logits, width, -math.inf)
+    maxima = ops.max(blocks, axis=-1)
+    chosen = _first_place(maxima)
+    places = _first_place(ops.squeeze(gather_beams(blocks, chosen), 1))
+    # With a NaN even padding may be chosen.
+    ids = ops.minimum(chosen * width + places, logits.shape[-1] - 1)
+    return ops.max(maxima, axis=-1, keepdims=True), ids
+
+
+def _first_place(values: Tensor) -> Tensor:
+    return ops.cast(ops.argmax(values, axis=-1, keepdims=True), "int32")
+
+
 def block_width(size: int, count: int) -> int:
     """Returns a good width of a block, one that divides `size` if any does.
 

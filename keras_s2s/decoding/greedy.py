@@ -6,6 +6,7 @@ from typing import TypeAlias
 import keras
 from keras import ops
 
+from keras_s2s.decoding.candidates import best_candidate
 from keras_s2s.decoding.candidates import log_normalizer
 from keras_s2s.decoding.rows import search_rows
 from keras_s2s.decoding.search import Search
@@ -17,10 +18,9 @@ Tensor: TypeAlias = Any
 
 def choose_best(logits: Tensor, position: Tensor) -> tuple[Tensor, Tensor]:
     """Returns the likeliest token of each row, the lowest id among equals."""
-    tokens = ops.cast(ops.argmax(logits, axis=-1), "int32")
-    maximum = ops.max(logits, axis=-1, keepdims=True)
+    maximum, tokens = best_candidate(logits)
     token_scores = maximum - log_normalizer(logits, maximum)
-    return tokens, ops.squeeze(token_scores, -1)
+    return ops.squeeze(tokens, -1), ops.squeeze(token_scores, -1)
 
 
 @keras.saving.register_keras_serializable(package="keras_s2s")

@@ -58,6 +58,13 @@ class Stepper:
         self.leaves = [self.first[number] for number in self.carried]
         self.shapes = [ops.shape(leaf) for leaf in self.leaves]
         for leaf, moves in zip(self.leaves, self.moves):
+            if not moves and not _holds(leaf, task.max_length):
+                checks.fail(
+                    "state",
+                    f"made with a cache (B, C, T, ...) of T >= max_length, "
+                    f"{task.max_length}",
+                    tuple(leaf.shape),
+                )
             if moves and (
                 len(leaf.shape) < 2
                 or leaf.shape[1] not in (task.beam_size, None)
@@ -114,6 +121,13 @@ class Stepper:
         checks.check_ids("eos_id", self.task.eos_id, shape[2])
 
 
+def _holds(cache: Tensor, max_length: int) -> bool:
+    """Whether a tensor `(B, C, T, ...)` has room, as far as is known."""
+    if len(cache.shape) < 3:
+        return False
+    return cache.shape[2] is None or cache.shape[2] >= max_length
+
+
 def alignment_of(state: Any) -> Tensor:
     """Returns the entry `alignment` `(B, K, S)` of a state."""
     if not isinstance(state, dict) or "alignment" not in state:
@@ -167,9 +181,9 @@ class Search:
             state: nested dict, list or tuple of tensors `(B, K, ...)`, where
                 K is `beam_size`; may be empty. Re-ordered when hypotheses
                 are. Structure, shapes and dtypes stay the same over steps.
-                Tensors below an entry `cache` of a dict are never re-ordered
-                and may have any shape `(B, ...)`: what each beam wrote stays
-                where it was written.
+                Tensors below an entry `cache` of a dict are never re-ordered:
+                what each beam wrote stays where it was written. They are
+                `(B, C, T, ...)`, with T >= `max_length` places to write to.
             context: anything that every step reads and none changes.
                 Default: None.
             batch_size: int >= 0, or a scalar int32 tensor. B.

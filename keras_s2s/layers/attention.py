@@ -48,6 +48,10 @@ class Attention(keras.layers.Layer):
     def build_weights(self, query_dim: int, value_dim: int) -> None:
         """Makes the weights from the sizes of queries and memory."""
 
+    def context_dim(self, query_dim: int, value_dim: int) -> int:
+        """Returns the size of the context. Default: that of the memory."""
+        return value_dim
+
     def prepare(self, value: Tensor, mask: Tensor) -> dict[str, Tensor]:
         """Float `(B, S, D)`, bool `(B, S)` -> dict of tensors `(B, ...)`."""
         raise NotImplementedError

@@ -7,6 +7,7 @@ import keras
 from keras import ops
 
 from keras_s2s import checks
+from keras_s2s.layers.dropout import Dropout
 
 Tensor: TypeAlias = Any
 
@@ -37,6 +38,10 @@ class FeedForward(keras.layers.Layer):
     Returns:
         Float `(N, D)`.
 
+    Raises:
+        ValueError: a size is not positive, the activation unknown, or the
+            rate outside [0, 1).
+
     Source: Vaswani et al., 2017, eq. 2, https://arxiv.org/abs/1706.03762;
     Hendrycks and Gimpel, 2016 (GELU), https://arxiv.org/abs/1606.08415;
     Shazeer, 2020 (SwiGLU), https://arxiv.org/abs/2002.05202
@@ -52,6 +57,7 @@ class FeedForward(keras.layers.Layer):
         super().__init__(**kwargs)
         checks.check_positive("hidden_dim", hidden_dim)
         checks.check_option("activation", activation, ACTIVATIONS)
+        checks.check_rate("dropout", dropout)
         self.hidden_dim = hidden_dim
         self.activation = activation
         self.dropout = dropout
@@ -63,7 +69,7 @@ class FeedForward(keras.layers.Layer):
         width = self.hidden_dim * (2 if self.is_gated else 1)
         self.inner = keras.layers.Dense(width, dtype=policy, name="inner")
         self.outer = keras.layers.Dense(size, dtype=policy, name="outer")
-        self.dropout_layer = keras.layers.Dropout(self.dropout, dtype=policy)
+        self.dropout_layer = Dropout(self.dropout, dtype=policy)
         self.inner.build((None, size))
         self.outer.build((None, self.hidden_dim))
 

@@ -35,6 +35,11 @@ def split_heads(values: Tensor, num_heads: int) -> Tensor:
     return ops.transpose(values, (0, 2, 1, 3))
 
 
+def transpose_keys(values: Tensor) -> Tensor:
+    """Float `(B, G, S, d)` -> `(B, G, d, S)`."""
+    return ops.transpose(values, (0, 1, 3, 2))
+
+
 def merge_heads(values: Tensor) -> Tensor:
     """Float `(B, H, T, d)` -> `(B, T, H * d)`."""
     rows, heads, length, size = ops.shape(values)
@@ -56,7 +61,8 @@ def attend_heads(
 
     Args:
         query: float `(B, H, T, d)`.
-        key: float `(B, G, S, d)`.
+        key: float `(B, G, d, S)`, transposed: a memory's is once for all
+            steps, which take less than half the time for it.
         value: float `(B, G, S, d)`.
         bias: float that broadcasts to `(B, H, T, S)`, added to the scores.
         drop: callable or None. What drops weights out.
@@ -72,9 +78,9 @@ def attend_heads(
     # By a vector: TensorFlow moves a scalar into a fused product of oneDNN,
     # whose results inside a loop are empty (TensorFlow 2.21).
     query = query * ops.full((size,), size**-0.5, query.dtype)
-    scores = ops.matmul(_group(query, groups), ops.transpose(key, (0, 1, 3, 2)))
+    scores = ops.matmul(_group(query, groups), key)
     if heads != groups:
-        scores = ops.reshape(scores, (rows, heads, length, ops.shape(key)[2]))
+        scores = ops.reshape(scores, (rows, heads, length, ops.shape(key)[3]))
     weights = _softmax(scores, bias)
     dropped = weights if drop is None else drop(weights)
     context = ops.matmul(_group(dropped, groups), value)

@@ -8,11 +8,16 @@ from keras import ops
 
 from keras_s2s import checks
 from keras_s2s.layers.attention import Attention
+from keras_s2s.layers.dropout import Dropout
 from keras_s2s.layers.heads import attend_heads
 from keras_s2s.layers.heads import mask_bias
 from keras_s2s.layers.heads import merge_heads
 from keras_s2s.layers.heads import split_heads
+from keras_s2s.layers.heads import transpose_keys
 from keras_s2s.layers.positions import rotate
+from keras_s2s.layers.rows import AllRows
+from keras_s2s.layers.rows import Rows
+from keras_s2s.recurrence import allocate
 from keras_s2s.recurrence import write_slice
 
 Tensor: TypeAlias = Any
@@ -48,9 +53,7 @@ class Heads(keras.layers.Layer):
         self.num_kv_heads = num_kv_heads
         self.dropout = dropout
         self.groups = groups
-        self.dropout_layer = keras.layers.Dropout(
-            dropout, dtype=self.dtype_policy
-        )
+        self.dropout_layer = Dropout(dropout, dtype=self.dtype_policy)
 
     def dense(self, size: int, input_dim: int, name: str) -> keras.layers.Dense:
         """Returns a built projection."""
@@ -61,8 +64,8 @@ class Heads(keras.layers.Layer):
     def set_head_dim(self, size: int) -> None:
         """Sets the size of a head, d, of a query of `size`."""
         if size % self.num_heads:
-            rule = f"a multiple of `num_heads`, {self.num_heads}"
-            checks.fail("embedding_dim", rule, size)
+            rule = f"a divisor of the size of the query, {size}"
+            checks.fail("num_heads", rule, self.num_heads)
         self.head_dim = size // self.num_heads
 
     def get_config(self) -> dict[str, Any]:
@@ -94,6 +97,7 @@ class MultiHeadAttention(Heads, Attention):
         query: float `(B, T, Q)`.
         value: float `(B, S, D)`. The memory.
         mask: bool `(B, S)` or None. True where the memory is real.
+        training: bool or None. Whether dropout acts.
 
     Returns:
         context: float `(B, T, Q)`.
@@ -105,12 +109,27 @@ class MultiHeadAttention(Heads, Attention):
     Source: Vaswani et al., 2017, 3.2.2, https://arxiv.org/abs/1706.03762
     """
 
+    def call(
+        self,
+        query: Tensor,
+        value: Tensor,
+        mask: Tensor | None = None,
+        training: bool | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        if mask is None:
+            mask = ops.ones(ops.shape(value)[:2], "bool")
+        return self.attend(query, self.prepare(value, mask), training)
+
     def build_weights(self, query_dim: int, value_dim: int) -> None:
         self.set_head_dim(query_dim)
         width = 2 * self.groups * self.head_dim
         self.query_dense = self.dense(query_dim, query_dim, "query")
         self.memory_dense = self.dense(width, value_dim, "key_value")
         self.output_dense = self.dense(query_dim, query_dim, "output")
+
+    def context_dim(self, query_dim: int, value_dim: int) -> int:
+        """Returns the size of the context: that of the query."""
+        return query_dim
 
     def prepare(self, value: Tensor, mask: Tensor) -> dict[str, Tensor]:
         rows, length, size = ops.shape(value)
@@ -119,26 +138,30 @@ class MultiHeadAttention(Heads, Attention):
         both = split_heads(both, 2 * self.groups)
         key, value = ops.split(both, 2, axis=1)
         bias = mask_bias(ops.reshape(mask, (rows, 1, 1, length)), value.dtype)
+        key = transpose_keys(key)
         return {"key": key, "value": value, "bias": bias}
 
     def attend(
-        self, query: Tensor, prepared: dict[str, Tensor]
+        self,
+        query: Tensor,
+        prepared: dict[str, Tensor],
+        training: bool | None = None,
     ) -> tuple[Tensor, Tensor]:
-        rows, length, size = ops.shape(query)
-        flat = ops.reshape(query, (rows * length, size))
-        context, weights = self.attend_rows(flat, (rows, length), prepared)
-        return ops.reshape(context, (rows, length, size)), weights
+        rows = AllRows(ops.shape(query)[:2])
+        context, weights = self.attend_rows(
+            rows.pack(query), rows, prepared, training
+        )
+        return rows.unpack(context), weights
 
     def attend_rows(
         self,
         query: Tensor,
-        grid: tuple,
+        rows: Rows,
         prepared: dict[str, Tensor],
         training: bool | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """As `attend`, for `(B * T, Q)`; `grid` is (B, T)."""
-        query = self.query_dense(query)
-        query = ops.reshape(query, (*grid, query.shape[-1]))
+        """As `attend`, for `(N, Q)`, the positions that `rows` has."""
+        query = rows.unpack(self.query_dense(query))
         context, weights = attend_heads(
             split_heads(query, self.num_heads),
             prepared["key"],
@@ -146,8 +169,7 @@ class MultiHeadAttention(Heads, Attention):
             prepared["bias"],
             lambda x: self.dropout_layer(x, training=training),
         )
-        context = merge_heads(context)
-        context = ops.reshape(context, (-1, context.shape[-1]))
+        context = rows.pack(merge_heads(context))
         return self.output_dense(context), ops.mean(weights, axis=1)
 
 
@@ -161,13 +183,13 @@ class SelfAttention(Heads):
             Default: False.
 
     Call arguments:
-        inputs: float `(B * T, D)`.
-        grid: tuple (B, T).
+        inputs: float `(N, D)`.
+        rows: Rows, the N positions of the grid (B, T).
         bias: float that broadcasts to `(B, H, T, T)`, added to the scores.
         training: bool or None. Whether dropout acts.
 
     Returns:
-        Float `(B * T, D)`.
+        Float `(N, D)`.
 
     Source: Vaswani et al., 2017, 3.2, https://arxiv.org/abs/1706.03762
     """
@@ -186,9 +208,6 @@ class SelfAttention(Heads):
     def build(self, input_shape: tuple) -> None:
         size = input_shape[-1]
         self.set_head_dim(size)
-        if self.rotary and self.head_dim % 2:
-            rule = "an even multiple of `num_heads` with rotary positions"
-            checks.fail("embedding_dim", rule, size)
         width = (self.num_heads + 2 * self.groups) * self.head_dim
         self.input_dense = self.dense(width, size, "query_key_value")
         self.output_dense = self.dense(size, size, "output")
@@ -196,30 +215,39 @@ class SelfAttention(Heads):
     def call(
         self,
         inputs: Tensor,
-        grid: tuple,
+        rows: Rows,
         bias: Tensor,
         training: bool | None = None,
     ) -> Tensor:
-        positions = ops.arange(grid[1], dtype="int32")
+        positions = ops.arange(rows.grid[1], dtype="int32")
+        query, key, value = self._project(inputs, rows, positions)
         context, _ = attend_heads(
-            *self._project(inputs, grid, positions),
+            query,
+            transpose_keys(key),
+            value,
             bias,
             lambda x: self.dropout_layer(x, training=training),
         )
-        return self._merge(context)
+        return self.output_dense(rows.pack(merge_heads(context)))
 
     def initial_cache(
-        self, rows: Any, beam_size: int, max_length: int
+        self,
+        rows: Any,
+        beam_size: int,
+        max_length: int,
+        compiled: bool = False,
     ) -> dict[str, Tensor]:
         """Returns keys and values `(B, G, T, K, d)`, nothing written yet."""
         shape = (rows, self.groups, max_length, beam_size, self.head_dim)
-        zeros = ops.zeros(shape, self.compute_dtype)
-        return {"key": zeros, "value": zeros}
+        return {
+            name: allocate(shape, self.compute_dtype, compiled)
+            for name in ("key", "value")
+        }
 
     def step(
         self,
         inputs: Tensor,
-        grid: tuple,
+        rows: AllRows,
         bias: Tensor,
         cache: dict[str, Tensor],
         position: Tensor,
@@ -229,7 +257,7 @@ class SelfAttention(Heads):
 
         Args:
             inputs: float `(B * K, D)`.
-            grid: tuple (B, K).
+            rows: AllRows of the grid (B, K).
             bias: float `(B, 1, K, T * K)`: 0 where a beam sees what a beam
                 wrote at a time, else so low that it does not.
             cache: dict, from the step before.
@@ -240,26 +268,25 @@ class SelfAttention(Heads):
             Float `(B * K, D)`, and the cache with what this step wrote.
         """
         query, key, value = self._project(
-            inputs, grid, ops.expand_dims(position, 0)
+            inputs, rows, ops.expand_dims(position, 0)
         )
         cache = {
             "key": write_slice(cache["key"], position, key, compiled),
             "value": write_slice(cache["value"], position, value, compiled),
         }
         # (B, G, T, K, d) -> (B, G, T * K, d)
-        shape = (grid[0], self.groups, -1, self.head_dim)
+        shape = (rows.grid[0], self.groups, -1, self.head_dim)
         key, value = (
             ops.reshape(cache[name], shape) for name in ("key", "value")
         )
-        context, _ = attend_heads(query, key, value, bias)
-        return self._merge(context), cache
+        context, _ = attend_heads(query, transpose_keys(key), value, bias)
+        return self.output_dense(rows.pack(merge_heads(context))), cache
 
     def _project(
-        self, inputs: Tensor, grid: tuple, positions: Tensor
+        self, inputs: Tensor, rows: Rows, positions: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Float `(B * T, D)` -> `(B, H, T, d)`, twice `(B, G, T, d)`."""
-        values = self.input_dense(inputs)
-        values = ops.reshape(values, (*grid, values.shape[-1]))
+        """Float `(N, D)` -> `(B, H, T, d)`, twice `(B, G, T, d)`."""
+        values = rows.unpack(self.input_dense(inputs))
         values = split_heads(values, self.num_heads + 2 * self.groups)
         turned = self.num_heads + self.groups
         if self.rotary:
@@ -268,10 +295,6 @@ class SelfAttention(Heads):
                 axis=1,
             )
         return ops.split(values, [self.num_heads, turned], axis=1)
-
-    def _merge(self, context: Tensor) -> Tensor:
-        context = merge_heads(context)
-        return self.output_dense(ops.reshape(context, (-1, context.shape[-1])))
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "rotary": self.rotary}

@@ -35,7 +35,7 @@ def sinusoids(positions: Tensor, size: int, dtype: str) -> Tensor:
     angles = _angles(positions, rates, dtype)
     parts = [ops.sin(angles), ops.cos(angles)]
     if size % 2:
-        parts.append(ops.zeros_like(angles[..., :1]))
+        parts.append(0.0 * _angles(positions, np.ones(1), dtype))
     return ops.cast(ops.concatenate(parts, axis=-1), dtype)
 
 
@@ -71,7 +71,7 @@ def _angles(positions: Tensor, rates: np.ndarray, dtype: Any) -> Tensor:
     """Int `(...)`, `(C,)` -> float `(..., C)`, of float32 at least."""
     dtype = keras.backend.result_type(dtype, "float32")
     positions = ops.expand_dims(ops.cast(positions, dtype), -1)
-    return positions * rates.astype(dtype)
+    return positions * ops.convert_to_tensor(rates, dtype)
 
 
 @keras.saving.register_keras_serializable(package="keras_s2s")
@@ -110,6 +110,11 @@ class Positions(keras.layers.Layer):
         self.kind = kind
         self.max_positions = max_positions
 
+    @property
+    def longest(self) -> int | None:
+        """How many positions there are, None if any number."""
+        return self.max_positions if self.kind == "learned" else None
+
     def build(self, input_shape: tuple) -> None:
         if self.kind == "learned":
             self.table = self.add_weight(
@@ -129,13 +134,10 @@ class Positions(keras.layers.Layer):
             return inputs + ops.take(self.table, positions, axis=0)
         return inputs
 
-    def check_length(self, length: int | None) -> None:
+    def check_length(self, length: Any, name: str = "length") -> None:
         """Refuses more tokens than there are positions; None is unknown."""
-        if self.kind != "learned" or length is None:
-            return
-        if length > self.max_positions:
-            rule = f"at most {self.max_positions}, the learned positions"
-            checks.fail("length", rule, length)
+        if self.longest is not None and isinstance(length, int):
+            checks.check_length(name, length, self.longest)
 
     def get_config(self) -> dict[str, Any]:
         config = {"kind": self.kind, "max_positions": self.max_positions}

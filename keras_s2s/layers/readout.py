@@ -141,11 +141,23 @@ class OutputLayer(keras.layers.Layer):
     def call(
         self, features: Tensor, embeddings: Tensor | None = None
     ) -> Tensor:
+        return self.project(features, self.kernel_of(embeddings))
+
+    def kernel_of(self, embeddings: Tensor | None = None) -> Tensor:
+        """Returns float `(D, V)`, what `project` multiplies with."""
         if self.tied:
-            kernel = ops.transpose(ops.cast(embeddings, features.dtype))
-        else:
-            kernel = self.kernel
-        return linear(features, kernel) + ops.cast(self.bias, features.dtype)
+            return ops.transpose(ops.cast(embeddings, self.compute_dtype))
+        return ops.cast(self.kernel, self.compute_dtype)
+
+    def project(self, features: Tensor, kernel: Tensor) -> Tensor:
+        """As `call`, with the kernel of many calls made once."""
+        leading = ops.shape(features)[:-1]
+        flat = ops.reshape(features, (-1, features.shape[-1]))
+        # As rows of one product, to which TensorFlow joins this sum.
+        logits = ops.add(
+            linear(flat, kernel), ops.cast(self.bias, features.dtype)
+        )
+        return ops.reshape(logits, (*leading, self.vocabulary_size))
 
     def get_config(self) -> dict[str, Any]:
         config = {"vocabulary_size": self.vocabulary_size, "tied": self.tied}

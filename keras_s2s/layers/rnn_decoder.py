@@ -12,9 +12,10 @@ from keras_s2s import masking
 from keras_s2s.layers.attention import make_attention
 from keras_s2s.layers.bridge import Bridge
 from keras_s2s.layers.context import KINDS as CONTEXTS
-from keras_s2s.layers.context import pool_memory
+from keras_s2s.layers.context import Reader
 from keras_s2s.layers.context import spread
 from keras_s2s.layers.decoder import Decoder
+from keras_s2s.layers.dropout import Dropout
 from keras_s2s.layers.embedding import TokenEmbedding
 from keras_s2s.layers.readout import OutputLayer
 from keras_s2s.layers.readout import Readout
@@ -154,10 +155,11 @@ class RNNDecoder(Decoder):
             dtype=policy,
             name="embedding",
         )
-        self.dropout_layer = keras.layers.Dropout(self.dropout, dtype=policy)
+        self.dropout_layer = Dropout(self.dropout, dtype=policy)
         self.attention_layer = make_attention(
             self.attention, self.attention_units or self.units, dtype=policy
         )
+        self.reader = Reader(self.attention_layer, self.context)
         has_context = self.attention is not None or self.context is not None
         kind = self.readout or ("attentional" if has_context else "state")
         size = self.embedding_dim if self.tie_embeddings else self.units
@@ -180,17 +182,7 @@ class RNNDecoder(Decoder):
         self.feeds_context = self.input_feeding and self.context is not None
 
     def build(self, target_ids_shape: tuple, memory_shape: dict) -> None:
-        memory_dim = memory_shape["outputs"][-1]
-        context_dim = None
-        if self.attention_layer is not None:
-            context_dim = memory_dim
-            # A layer that comes from a file is built already.
-            if not self.attention_layer.built:
-                self.attention_layer.build((self.units,), (memory_dim,))
-        elif self.context == "mean":
-            context_dim = memory_dim
-        elif self.context == "state":
-            context_dim = sum(s[-1] for s in memory_shape["state"])
+        context_dim = self.reader.build(self.units, memory_shape)
         self.embedding.build()
         self.readout_layer.build(self.units, context_dim, self.embedding_dim)
         features_dim = self.readout_layer.dim
@@ -260,7 +252,7 @@ class RNNDecoder(Decoder):
             x = self.stack.run(
                 inputs["projected"], state["cells"], layout, training
             )
-            vector = self._attend_all(x, context, layout)
+            vector = self.reader.read_all(x, context, layout)
             x = self.readout_layer(x, vector, inputs["token"])
         x = self.dropout_layer(x, training=training)
         return ops.squeeze(layout.unpack(x), 2)
@@ -272,12 +264,7 @@ class RNNDecoder(Decoder):
         return self.output_layer(features)
 
     def prepare(self, memory: dict[str, Any]) -> dict[str, Any]:
-        outputs, mask = memory["outputs"], memory["mask"]
-        if self.attention_layer is not None:
-            return self.attention_layer.prepare(outputs, mask)
-        if self.context is None:
-            return {}
-        return {"vector": pool_memory(memory, self.context)}
+        return self.reader.prepare(memory)
 
     def initial_state(
         self, memory: dict[str, Any], beam_size: int, max_length: int
@@ -309,7 +296,7 @@ class RNNDecoder(Decoder):
             inputs["projected"], state["cells"], state.get("feed")
         )
         new_state = {"cells": cells}
-        vector, weights = self._attend(x, context)
+        vector, weights = self.reader.read(x, context)
         x = self.readout_layer(x, vector, inputs["token"])
         if self.feeds_back:
             new_state["feed"] = self._feed(x, vector)
@@ -330,28 +317,6 @@ class RNNDecoder(Decoder):
         projected = self.stack.project(inputs)
         token = self.readout_layer.project_token(embedded)
         return {"projected": projected, "token": token}
-
-    def _attend(self, x: Tensor, context: dict) -> tuple[Tensor, Tensor]:
-        if self.attention_layer is None:
-            vector = context.get("vector")
-            return vector if vector is None else spread(vector, x), None
-        return self.attention_layer.attend(x, context)
-
-    def _attend_all(self, x: Tensor, context: dict, layout: Layout) -> Tensor:
-        """The context vectors of all steps, once their states are known."""
-        if self.attention_layer is None:
-            vector = context.get("vector")
-            return vector if vector is None else layout.spread(vector, x)
-        if not layout.is_packed:
-            queries = ops.squeeze(layout.unpack(x), 2)
-            vectors, _ = self.attention_layer.attend(queries, context)
-            return layout.pack(ops.expand_dims(vectors, 2))
-
-        def step(state: tuple, x: Tensor, context: dict) -> tuple:
-            return state, self.attention_layer.attend(x, context)[0]
-
-        vectors, _ = layout.scan(step, (), x, **self._options(context))
-        return vectors
 
     def _feed(self, readout: Tensor, vector: Tensor) -> Tensor:
         return vector if self.readout_layer.kind == "state" else readout
@@ -376,26 +341,15 @@ class RNNDecoder(Decoder):
                 state["feed"],
                 inputs["masks"],
             )
-            vector, _ = self.attention_layer.attend(x, context)
+            vector, _ = self.reader.read(x, context)
             x = self.readout_layer.call(x, vector, inputs.get("token"))
             return {"cells": cells, "feed": self._feed(x, vector)}, x
 
         if inputs["token"] is None:
             inputs.pop("token")
         layers = [self.stack, self.readout_layer]
-        options = self._options(context, layers)
+        options = self.reader.scan_options(context, layers)
         return layout.scan(step, state, inputs, **options)[0]
-
-    def _options(self, context: dict, layers: Any = ()) -> dict[str, Any]:
-        """What a scan is told of the attention and of other layers."""
-        attention = self.attention_layer
-        return {
-            "constants": context,
-            "deferred": [context[key] for key in attention.linear_entries],
-            "variables": [
-                v for layer in [attention, *layers] for v in layer.variables
-            ],
-        }
 
     def get_config(self) -> dict[str, Any]:
         attention = self.attention

@@ -9,6 +9,7 @@ from keras import ops
 from keras_s2s import checks
 from keras_s2s import masking
 from keras_s2s.layers.cells import make_cell
+from keras_s2s.layers.dropout import Dropout
 from keras_s2s.layers.embedding import TokenEmbedding
 from keras_s2s.layers.encoder import Encoder
 from keras_s2s.layers.stack import run_cell
@@ -94,7 +95,7 @@ class RNNEncoder(Encoder):
         self.embedding = TokenEmbedding(
             vocabulary_size, embedding_dim, dtype=policy, name="embedding"
         )
-        self.dropout_layer = keras.layers.Dropout(dropout, dtype=policy)
+        self.dropout_layer = Dropout(dropout, dtype=policy)
         directions = ("forward", "backward") if bidirectional else ("forward",)
         self.cells = [
             [

@@ -9,6 +9,7 @@ from keras import ops
 from keras_s2s import checks
 from keras_s2s.layers.cells import Cell
 from keras_s2s.layers.cells import make_cell
+from keras_s2s.layers.dropout import Dropout
 from keras_s2s.recurrence import Layout
 
 Tensor: TypeAlias = Any
@@ -86,7 +87,7 @@ class RecurrentStack(keras.layers.Layer):
         self.residual = residual
         self.feed_dim = feed_dim
         policy = self.dtype_policy
-        self.dropout_layer = keras.layers.Dropout(dropout, dtype=policy)
+        self.dropout_layer = Dropout(dropout, dtype=policy)
         self.cells = [
             make_cell(
                 cell,

@@ -7,15 +7,18 @@ import keras
 from keras import ops
 
 from keras_s2s import checks
+from keras_s2s import masking
 from keras_s2s.layers.decoder import Decoder
+from keras_s2s.layers.dropout import Dropout
 from keras_s2s.layers.embedding import TokenEmbedding
 from keras_s2s.layers.heads import causal_bias
 from keras_s2s.layers.heads import mask_bias
 from keras_s2s.layers.positions import Positions
 from keras_s2s.layers.readout import OutputLayer
+from keras_s2s.layers.rows import arrange_rows
 from keras_s2s.layers.transformer_stack import TransformerStack
+from keras_s2s.layers.transformer_stack import check_embedding_dim
 from keras_s2s.recurrence import PREFERS_JIT
-from keras_s2s.recurrence import write_slice
 
 Tensor: TypeAlias = Any
 
@@ -95,7 +98,8 @@ class TransformerDecoder(Decoder):
     ) -> None:
         super().__init__(**kwargs)
         checks.check_positive("vocabulary_size", vocabulary_size)
-        checks.check_positive("embedding_dim", embedding_dim)
+        check_embedding_dim(embedding_dim, num_heads, positions)
+        checks.check_integer("pad_id", pad_id, 0)
         self.vocabulary_size = vocabulary_size
         self.embedding_dim = embedding_dim
         self.max_positions = max_positions
@@ -114,7 +118,7 @@ class TransformerDecoder(Decoder):
         self.positions_layer = Positions(
             positions, max_positions, dtype=policy, name="positions"
         )
-        self.dropout_layer = keras.layers.Dropout(dropout, dtype=policy)
+        self.dropout_layer = Dropout(dropout, dtype=policy)
         self.stack = TransformerStack(
             hidden_dim,
             num_layers,
@@ -134,6 +138,11 @@ class TransformerDecoder(Decoder):
         self.output_layer = OutputLayer(
             vocabulary_size, tie_embeddings, dtype=policy, name="output"
         )
+
+    @property
+    def longest(self) -> int | None:
+        """The most tokens that it takes, None if any number."""
+        return self.positions_layer.longest
 
     def build(self, target_ids_shape: tuple, memory_shape: dict) -> None:
         shape = (None, None, self.embedding_dim)
@@ -160,28 +169,38 @@ class TransformerDecoder(Decoder):
         length = ops.shape(target_ids)[1]
         x = self._embed(target_ids, ops.arange(length, dtype="int32"))
         x = self.dropout_layer(x, training=training)
-        contexts = self.prepare(memory)
+        contexts = self._prepare_layers(memory)
         bias = causal_bias(length, x.dtype)
-        return self.stack.call(x, bias, contexts, training)
+        mask = masking.before_padding(target_ids, self.pad_id)
+        rows = arrange_rows(mask, self.supports_jit)
+        return self.stack.call(x, rows, bias, contexts, training)
 
     def project(self, features: Tensor) -> Tensor:
         """Float `(..., D)` -> logits `(..., V)`."""
-        if self.tie_embeddings:
-            return self.output_layer(features, self.embedding.embeddings)
-        return self.output_layer(features)
+        return self.output_layer(features, self._tied_embeddings)
 
-    def prepare(self, memory: dict[str, Any]) -> list[dict[str, Any]]:
+    @property
+    def _tied_embeddings(self) -> Any:
+        return self.embedding.embeddings if self.tie_embeddings else None
+
+    def prepare(self, memory: dict[str, Any]) -> dict[str, Any]:
+        kernel = self.output_layer.kernel_of(self._tied_embeddings)
+        return {"layers": self._prepare_layers(memory), "kernel": kernel}
+
+    def _prepare_layers(self, memory: dict[str, Any]) -> list[dict[str, Any]]:
         return self.stack.prepare(memory["outputs"], memory["mask"])
 
     def initial_state(
         self, memory: dict[str, Any], beam_size: int, max_length: int
     ) -> dict[str, Any]:
-        self.positions_layer.check_length(max_length)
+        self.positions_layer.check_length(max_length, "max_length")
         rows, length = ops.shape(memory["outputs"])[:2]
         return {
             # Of which beam each token of the past is.
             "beams": ops.full((rows, beam_size, max_length), -1, "int32"),
-            "cache": self.stack.initial_cache(rows, beam_size, max_length),
+            "cache": self.stack.initial_cache(
+                rows, beam_size, max_length, self.supports_jit
+            ),
             "alignment": ops.zeros(
                 (rows, beam_size, length), self.compute_dtype
             ),
@@ -191,32 +210,44 @@ class TransformerDecoder(Decoder):
         self,
         token_ids: Tensor,
         state: dict[str, Any],
-        context: list[dict[str, Any]],
+        context: dict[str, Any],
         position: Tensor,
     ) -> tuple[Tensor, dict[str, Any]]:
         rows, size = ops.shape(token_ids)
         x = self._embed(token_ids, ops.expand_dims(position, 0))
         own = ops.arange(size, dtype="int32")
-        beams = write_slice(
+        steps = ops.arange(state["beams"].shape[2], dtype="int32")
+        beams = ops.where(
+            ops.equal(steps, position),
+            ops.expand_dims(own, 1),
             state["beams"],
-            position,
-            ops.broadcast_to(ops.expand_dims(own, 0), (rows, size)),
-            self.supports_jit,
         )
         # (B, K, T, 1) == (K,) -> (B, 1, K, T * K)
         is_past = ops.equal(ops.expand_dims(beams, -1), own)
         is_past = ops.reshape(is_past, (rows, 1, size, -1))
         bias = mask_bias(is_past, x.dtype)
         x, cache, weights = self.stack.step(
-            x, bias, state["cache"], context, position, self.supports_jit
+            x,
+            bias,
+            state["cache"],
+            context["layers"],
+            position,
+            self.supports_jit,
         )
         new_state = {"beams": beams, "cache": cache}
         if "alignment" in state:
             new_state["alignment"] = weights
-        return self.project(x), new_state
+        return self.output_layer.project(x, context["kernel"]), new_state
 
     def _embed(self, ids: Tensor, positions: Tensor) -> Tensor:
         return self.positions_layer(self.embedding(ids), positions)
+
+    def compute_output_spec(
+        self, target_ids: Any, memory: Any, training: bool | None = None
+    ) -> Any:
+        """Not from `call`, which Keras would try with any length it likes."""
+        shape = (*target_ids.shape, self.vocabulary_size)
+        return keras.KerasTensor(shape, dtype=self.compute_dtype)
 
     def get_config(self) -> dict[str, Any]:
         config = {

@@ -8,11 +8,14 @@ from keras import ops
 
 from keras_s2s import checks
 from keras_s2s import masking
+from keras_s2s.layers.dropout import Dropout
 from keras_s2s.layers.embedding import TokenEmbedding
 from keras_s2s.layers.encoder import Encoder
 from keras_s2s.layers.heads import mask_bias
 from keras_s2s.layers.positions import Positions
+from keras_s2s.layers.rows import arrange_rows
 from keras_s2s.layers.transformer_stack import TransformerStack
+from keras_s2s.layers.transformer_stack import check_embedding_dim
 from keras_s2s.recurrence import PREFERS_JIT
 
 Tensor: TypeAlias = Any
@@ -99,7 +102,8 @@ class TransformerEncoder(Encoder):
     ) -> None:
         super().__init__(**kwargs)
         checks.check_positive("vocabulary_size", vocabulary_size)
-        checks.check_positive("embedding_dim", embedding_dim)
+        check_embedding_dim(embedding_dim, num_heads, positions)
+        checks.check_integer("pad_id", pad_id, 0)
         self.vocabulary_size = vocabulary_size
         self.embedding_dim = embedding_dim
         self.max_positions = max_positions
@@ -117,7 +121,7 @@ class TransformerEncoder(Encoder):
         self.positions_layer = Positions(
             positions, max_positions, dtype=policy, name="positions"
         )
-        self.dropout_layer = keras.layers.Dropout(dropout, dtype=policy)
+        self.dropout_layer = Dropout(dropout, dtype=policy)
         self.stack = TransformerStack(
             hidden_dim,
             num_layers,
@@ -135,6 +139,11 @@ class TransformerEncoder(Encoder):
             name="stack",
         )
 
+    @property
+    def longest(self) -> int | None:
+        """The most tokens that it takes, None if any number."""
+        return self.positions_layer.longest
+
     def build(self, source_ids_shape: tuple) -> None:
         shape = (None, None, self.embedding_dim)
         self.embedding.build()
@@ -151,9 +160,20 @@ class TransformerEncoder(Encoder):
         )
         x = self.dropout_layer(x, training=training)
         bias = mask_bias(ops.reshape(mask, (rows, 1, 1, length)), x.dtype)
-        x = self.stack.call(x, bias, training=training)
+        real = arrange_rows(mask, self.supports_jit)
+        x = self.stack.call(x, real, bias, training=training)
         x = x * ops.cast(ops.expand_dims(mask, -1), x.dtype)
         return {"outputs": x, "mask": mask}
+
+    def compute_output_spec(
+        self, source_ids: Any, training: bool | None = None
+    ) -> dict[str, Any]:
+        """Not from `call`, which Keras would try with any length it likes."""
+        shape = (*source_ids.shape, self.embedding_dim)
+        return {
+            "outputs": keras.KerasTensor(shape, dtype=self.compute_dtype),
+            "mask": keras.KerasTensor(source_ids.shape, dtype="bool"),
+        }
 
     def get_config(self) -> dict[str, Any]:
         config = {

@@ -8,24 +8,28 @@ import keras
 from keras import ops
 
 from keras_s2s import checks
+from keras_s2s.layers.dropout import Dropout
 from keras_s2s.layers.feed_forward import FeedForward
 from keras_s2s.layers.multi_head_attention import MultiHeadAttention
 from keras_s2s.layers.multi_head_attention import SelfAttention
+from keras_s2s.layers.normalization import NORMALIZATIONS
+from keras_s2s.layers.normalization import make_norm
+from keras_s2s.layers.rows import AllRows
+from keras_s2s.layers.rows import Rows
 
 Tensor: TypeAlias = Any
 
-EPSILON = 1e-5
-NORMALIZATIONS = {
-    "layer": keras.layers.LayerNormalization,
-    "rms": keras.layers.RMSNormalization,
-}
 
-
-def make_norm(kind: str, size: int, **kwargs: Any) -> keras.layers.Layer:
-    """Makes a built normalization of rows of `size`, "layer" or "rms"."""
-    norm = NORMALIZATIONS[kind](epsilon=EPSILON, **kwargs)
-    norm.build((None, size))
-    return norm
+def check_embedding_dim(size: int, num_heads: int, kind: str | None) -> None:
+    """Refuses a size that heads cannot share; `kind` is of the positions."""
+    checks.check_positive("embedding_dim", size)
+    checks.check_positive("num_heads", num_heads)
+    rule = f"a multiple of `num_heads`, {num_heads}"
+    if size % num_heads:
+        checks.fail("embedding_dim", rule, size)
+    if kind == "rotary" and size // num_heads % 2:
+        rule = f"an even multiple of `num_heads`, {num_heads}, with rotary "
+        checks.fail("embedding_dim", f"{rule}positions", size)
 
 
 @keras.saving.register_keras_serializable(package="keras_s2s")
@@ -39,14 +43,14 @@ class TransformerLayer(keras.layers.Layer):
         stack: `TransformerStack` whose options count.
 
     Call arguments:
-        inputs: float `(B * T, D)`.
-        attend_self: callable. Float `(B * T, D)` -> the same and whatever.
+        inputs: float `(N, D)`.
+        attend_self: callable. Float `(N, D)` -> the same and whatever.
         context: dict of the memory's keys and values, or None.
-        grid: tuple (B, T).
+        rows: Rows, the N positions of the grid (B, T).
         training: bool or None. Whether dropout acts.
 
     Returns:
-        Float `(B * T, D)`, what else `attend_self` returned, and the weights
+        Float `(N, D)`, what else `attend_self` returned, and the weights
         of the memory, `(B, T, S)` or None.
     """
 
@@ -76,7 +80,7 @@ class TransformerLayer(keras.layers.Layer):
             dtype=policy,
             name="feed_forward",
         )
-        self.dropout_layer = keras.layers.Dropout(stack.dropout, dtype=policy)
+        self.dropout_layer = Dropout(stack.dropout, dtype=policy)
 
     def build(self, input_shape: tuple, memory_dim: int | None = None) -> None:
         size = input_shape[-1]
@@ -95,11 +99,11 @@ class TransformerLayer(keras.layers.Layer):
         inputs: Tensor,
         attend_self: Callable,
         context: dict | None,
-        grid: tuple,
+        rows: Rows,
         training: bool | None = None,
     ) -> tuple[Tensor, Any, Tensor | None]:
         def attend_memory(x: Tensor) -> tuple:
-            return self.memory_attention.attend_rows(x, grid, context, training)
+            return self.memory_attention.attend_rows(x, rows, context, training)
 
         def feed(x: Tensor) -> tuple:
             return self.feed_forward.call(x, training), None
@@ -132,12 +136,13 @@ class TransformerStack(keras.layers.Layer):
 
     Call arguments:
         inputs: float `(B, T, D)`.
+        rows: Rows, the positions of the grid (B, T) to compute.
         bias: float that broadcasts to `(B, H, T, T)`.
         contexts: list of what `prepare` returned for each layer, or None.
         training: bool or None. Whether dropout acts.
 
     Returns:
-        Float `(B, T, D)`.
+        Float `(B, T, D)`, 0 where `rows` has no position.
     """
 
     def __init__(
@@ -159,6 +164,9 @@ class TransformerStack(keras.layers.Layer):
         super().__init__(**kwargs)
         checks.check_positive("num_layers", num_layers)
         checks.check_option("normalization", normalization, NORMALIZATIONS)
+        checks.check_rate("dropout", dropout)
+        checks.check_rate("attention_dropout", attention_dropout)
+        checks.check_rate("hidden_dropout", hidden_dropout)
         self.hidden_dim = hidden_dim
         self.num_layers = num_layers
         self.num_heads = num_heads
@@ -209,21 +217,20 @@ class TransformerStack(keras.layers.Layer):
     def call(
         self,
         inputs: Tensor,
+        rows: Rows,
         bias: Tensor,
         contexts: list | None = None,
         training: bool | None = None,
     ) -> Tensor:
-        rows, length, size = ops.shape(inputs)
-        grid = (rows, length)
-        x = ops.reshape(inputs, (rows * length, size))
+        x = rows.pack(inputs)
         for number, layer in enumerate(self.layers):
 
             def attend_self(x: Tensor, layer: Any = layer) -> tuple:
-                return layer.self_attention.call(x, grid, bias, training), None
+                return layer.self_attention.call(x, rows, bias, training), None
 
             context = contexts[number] if contexts else None
-            x, _, _ = layer.call(x, attend_self, context, grid, training)
-        return ops.reshape(self._finish(x), (rows, length, size))
+            x, _, _ = layer.call(x, attend_self, context, rows, training)
+        return rows.unpack(self._finish(x))
 
     def prepare(self, outputs: Tensor, mask: Tensor) -> list[dict]:
         """Keys and values of a memory, for each layer."""
@@ -232,12 +239,10 @@ class TransformerStack(keras.layers.Layer):
             for layer in self.layers
         ]
 
-    def initial_cache(
-        self, rows: Any, beam_size: int, max_length: int
-    ) -> list[dict]:
-        """Empty caches of the self-attention of each layer."""
+    def initial_cache(self, rows: Any, *sizes: Any) -> list[dict]:
+        """Empty caches, as `SelfAttention` makes them, for each layer."""
         return [
-            layer.self_attention.initial_cache(rows, beam_size, max_length)
+            layer.self_attention.initial_cache(rows, *sizes)
             for layer in self.layers
         ]
 
@@ -255,9 +260,8 @@ class TransformerStack(keras.layers.Layer):
         Returns the features, the caches, and the weights of the memory in
         the last layer, `(B, K, S)`.
         """
-        rows, beams, size = ops.shape(inputs)
-        grid = (rows, beams)
-        x = ops.reshape(inputs, (rows * beams, size))
+        rows = AllRows(ops.shape(inputs)[:2])
+        x = rows.pack(inputs)
         written, weights = [], None
         for layer, before, context in zip(self.layers, cache, contexts):
 
@@ -265,13 +269,12 @@ class TransformerStack(keras.layers.Layer):
                 x: Tensor, layer: Any = layer, before: dict = before
             ) -> tuple:
                 return layer.self_attention.step(
-                    x, grid, bias, before, position, compiled
+                    x, rows, bias, before, position, compiled
                 )
 
-            x, after, weights = layer.call(x, attend_self, context, grid, False)
+            x, after, weights = layer.call(x, attend_self, context, rows, False)
             written.append(after)
-        x = ops.reshape(self._finish(x), (rows, beams, size))
-        return x, written, weights
+        return rows.unpack(self._finish(x)), written, weights
 
     def _finish(self, x: Tensor) -> Tensor:
         return x if self.last_norm is None else self.last_norm(x)

@@ -10,19 +10,22 @@ from keras_s2s.data import SequencePairs
 
 
 def check_pairs(data: Any, labels: Any, encoder: Any, decoder: Any) -> None:
-    """Refuses training data with ids outside a vocabulary.
+    """Refuses training data with ids outside a vocabulary, or too long.
 
     Data that cannot be looked at beforehand, a generator say, passes.
 
     Args:
         data: dict of arrays, or a `SequencePairs`.
         labels: array `(B, T)` or None.
-        encoder: layer. Its `vocabulary_size` counts, if it has one.
+        encoder: layer. Its `vocabulary_size` counts, if it has one, and its
+            `longest`.
         decoder: layer, likewise.
 
     Raises:
-        ValueError: an id is negative or not in the vocabulary.
+        ValueError: an id is negative or not in the vocabulary; more tokens,
+            padding included, than learned positions.
     """
+    _check_lengths(data, encoder, decoder)
     source_size = getattr(encoder, "vocabulary_size", None)
     target_size = getattr(decoder, "vocabulary_size", None)
     if isinstance(data, SequencePairs):
@@ -49,13 +52,14 @@ def check_source_ids(source_ids: Any, encoder: Any) -> np.ndarray:
     Args:
         source_ids: int array `(B, S)`, or a list of lists of ids, which is
             padded.
-        encoder: layer. Its `vocabulary_size` and `pad_id` count.
+        encoder: layer. Its `vocabulary_size`, `pad_id` and `longest` count.
 
     Returns:
         Int32 `(B, S)`.
 
     Raises:
-        ValueError: an id outside the vocabulary, or a row of only padding.
+        ValueError: an id outside the vocabulary, a row of only padding, or
+            more tokens than learned positions.
     """
     pad_id = getattr(encoder, "pad_id", 0)
     if isinstance(source_ids, (list, tuple)):
@@ -70,7 +74,28 @@ def check_source_ids(source_ids: Any, encoder: Any) -> np.ndarray:
         rule = "rows with at least one token that is not padding"
         found = f"only padding in row {empty[0]}"
         checks.fail("source_ids", rule, found)
+    longest = getattr(encoder, "longest", None)
+    if longest is not None:
+        is_real = np.any(source_ids != pad_id, axis=0)
+        length = int(np.max(np.flatnonzero(is_real), initial=-1)) + 1
+        checks.check_length("source_ids", length, longest)
+        source_ids = source_ids[:, :longest]
     return source_ids.astype("int32")
+
+
+def _check_lengths(data: Any, encoder: Any, decoder: Any) -> None:
+    for axis, name, layer in (
+        (1, "source_ids", encoder),
+        (2, "target_ids", decoder),
+    ):
+        longest = getattr(layer, "longest", None)
+        length = None
+        if isinstance(data, SequencePairs):
+            length = max(shape[axis] for shape in data.shapes)
+        elif isinstance(data, dict) and name in data:
+            length = np.shape(data[name])[1]
+        if longest is not None and length is not None:
+            checks.check_length(name, length, longest)
 
 
 def pad_rows(rows: Any, pad_id: int, multiple: int = 1) -> np.ndarray:

@@ -1,5 +1,7 @@
 """Search over a trained encoder and decoder, as a model of its own."""
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 from typing import TypeAlias
 
@@ -14,12 +16,19 @@ from keras_s2s.decoding.search import Search
 from keras_s2s.layers.decoder import Decoder
 from keras_s2s.layers.encoder import Encoder
 from keras_s2s.models.door import check_source_ids
+from keras_s2s.models.quantization import find_quantized
+from keras_s2s.models.quantization import quantize_again
+from keras_s2s.models.quantization import quiet
 from keras_s2s.models.seq2seq import Seq2Seq
 from keras_s2s.models.seq2seq import shares_embedding
 from keras_s2s.recurrence import EXPORT_OPTIONS
 from keras_s2s.recurrence import PREFERS_JIT
 
 Tensor: TypeAlias = Any
+
+# Where a search is compiled, sources are padded to a multiple of this many
+# tokens: each length is compiled anew.
+COMPILED_MULTIPLE = 64
 
 
 @keras.saving.register_keras_serializable(package="keras_s2s")
@@ -66,8 +75,22 @@ class Generator(keras.layers.Layer):
         self.return_alignments = return_alignments
         self.supports_jit = PREFERS_JIT
         self.built = True
+        # Whether XLA compiles the search though the decoder is trained
+        # without it.
+        self.compiled = False
 
     def call(self, source: Tensor) -> dict[str, Tensor]:
+        with supporting_jit(self.parts() if self.compiled else []):
+            return self._search(source)
+
+    def parts(self) -> list[keras.layers.Layer]:
+        """What must support jit for the search to be compiled.
+
+        No property: saving would follow a list with itself in it for ever.
+        """
+        return [self, self.encoder, self.decoder]
+
+    def _search(self, source: Tensor) -> dict[str, Tensor]:
         memory = self.encoder(source, training=False)
         return self.search.search(
             self.decoder.step,
@@ -96,6 +119,19 @@ class Generator(keras.layers.Layer):
             shape = (*hypotheses, None)
             spec["alignments"] = keras.KerasTensor(shape, dtype="float32")
         return spec
+
+
+@contextlib.contextmanager
+def supporting_jit(layers: list[keras.layers.Layer]) -> Iterator[None]:
+    """Has layers do, for a while, only what XLA can compile."""
+    before = [layer.supports_jit for layer in layers]
+    for layer in layers:
+        layer.supports_jit = True
+    try:
+        yield
+    finally:
+        for layer, value in zip(layers, before):
+            layer.supports_jit = value
 
 
 @keras.saving.register_keras_serializable(package="keras_s2s")
@@ -161,6 +197,9 @@ class InferenceModel(keras.Model):
             "search", search, Search, "a search of keras_s2s.decoding"
         )
         encoder, decoder = find_parts(model)
+        longest = getattr(decoder, "longest", None)
+        if longest is not None:
+            checks.check_length("max_length", max_length, longest)
         generator = Generator(
             encoder,
             decoder,
@@ -183,22 +222,116 @@ class InferenceModel(keras.Model):
         self.pad_id = pad_id
         self.return_alignments = return_alignments
 
-    def predict(self, x: Any, *args: Any, **kwargs: Any) -> dict:
-        """As `keras.Model.predict`; takes lists of ids, and checks ids."""
-        if hasattr(self.encoder, "vocabulary_size") and isinstance(
-            x, (np.ndarray, list, tuple)
-        ):
-            x = check_source_ids(x, self.encoder)
-            if len(x) == 0:
-                return {
-                    key: ops.convert_to_numpy(value)
-                    for key, value in self(x).items()
-                }
-        return super().predict(x, *args, **kwargs)
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """As `keras.Model.compile`.
+
+        `jit_compile=True` compiles the whole search with XLA, faster for a
+        sentence at a time on TensorFlow. `predict` and `predict_on_batch`
+        then pad sources to few lengths; each batch size is compiled anew.
+        """
+        compiled = kwargs.get("jit_compile") is True
+        with supporting_jit(self.generator.parts() if compiled else []):
+            super().compile(*args, **kwargs)
+        self.generator.compiled = compiled
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """As `keras.Model.compile_from_config`."""
+        self.compile(**keras.saving.deserialize_keras_object(config))
+
+    def predict(
+        self,
+        x: Any,
+        batch_size: int | None = None,
+        verbose: Any = "auto",
+        steps: int | None = None,
+        callbacks: Any = None,
+    ) -> dict[str, np.ndarray]:
+        """As `keras.Model.predict`; takes lists of ids, and checks ids.
+
+        Sources of like lengths are searched together; results come in the
+        order of the sources.
+        """
+        if not self._takes_ids or not isinstance(x, (np.ndarray, list, tuple)):
+            return super().predict(x, batch_size, verbose, steps, callbacks)
+        x = check_source_ids(x, self.encoder)
+        if len(x) == 0:
+            return {
+                key: ops.convert_to_numpy(value)
+                for key, value in self(x).items()
+            }
+        if steps is not None or callbacks is not None:
+            x = self._pad(x)
+            return super().predict(x, batch_size, verbose, steps, callbacks)
+        return self._predict_sorted(x, batch_size or 32, verbose)
+
+    def _predict_sorted(
+        self, x: np.ndarray, batch_size: int, verbose: Any
+    ) -> dict[str, np.ndarray]:
+        is_real = x != getattr(self.encoder, "pad_id", 0)
+        # A source ends with its last token, though padding were inside.
+        lengths = x.shape[1] - np.argmax(is_real[:, ::-1], axis=1)
+        # The longest first: what does not fit into memory fails at once.
+        order = np.argsort(-lengths, kind="stable")
+        batches = [
+            order[start : start + batch_size]
+            for start in range(0, len(x), batch_size)
+        ]
+        verbose = {"auto": 1}.get(verbose, verbose)
+        bar = keras.utils.Progbar(len(batches), verbose=verbose)
+        results = []
+        for rows in batches:
+            found = self.predict_on_batch(x[rows, : lengths[rows].max()])
+            if "alignments" in found:
+                missing = x.shape[1] - found["alignments"].shape[-1]
+                found["alignments"] = np.pad(
+                    found["alignments"], [(0, 0)] * 3 + [(0, missing)]
+                )
+            results.append(found)
+            bar.update(len(results))
+        places = np.argsort(order)
+        return {
+            key: np.concatenate([found[key] for found in results])[places]
+            for key in results[0]
+        }
+
+    def predict_on_batch(self, x: Any) -> dict[str, np.ndarray]:
+        """As `keras.Model.predict_on_batch`."""
+        if not self._takes_ids:
+            return super().predict_on_batch(x)
+        length = np.shape(x)[1]
+        found = super().predict_on_batch(self._pad(x))
+        if "alignments" in found:
+            found["alignments"] = found["alignments"][..., :length]
+        return found
+
+    @property
+    def _takes_ids(self) -> bool:
+        return hasattr(self.encoder, "vocabulary_size")
+
+    def _pad(self, x: Any) -> Any:
+        """Pads sources where each length would be compiled anew."""
+        if not self.jit_compile:
+            return x
+        x = ops.convert_to_numpy(x)
+        pad_id = getattr(self.encoder, "pad_id", 0)
+        more = -x.shape[1] % COMPILED_MULTIPLE
+        longest = getattr(self.encoder, "longest", None)
+        if longest is not None:
+            more = min(more, max(longest - x.shape[1], 0))
+        return np.pad(x, [(0, 0), (0, more)], constant_values=pad_id)
 
     def export(self, filepath: Any, **kwargs: Any) -> None:
         """As `keras.Model.export`: the whole search, ids in and ids out."""
-        super().export(filepath, **{**EXPORT_OPTIONS, **kwargs})
+        compiled, self.generator.compiled = self.generator.compiled, False
+        try:
+            super().export(filepath, **{**EXPORT_OPTIONS, **kwargs})
+        finally:
+            self.generator.compiled = compiled
+
+    def quantize(self, *args: Any, **kwargs: Any) -> None:
+        """As `Seq2Seq.quantize`."""
+        with quiet():
+            super().quantize(*args, **kwargs)
 
     def get_config(self) -> dict[str, Any]:
         serialize = keras.saving.serialize_keras_object
@@ -206,6 +339,7 @@ class InferenceModel(keras.Model):
             "encoder": serialize(self.encoder),
             "decoder": serialize(self.decoder),
             "share_embeddings": shares_embedding(self.encoder, self.decoder),
+            "quantized": find_quantized(self.encoder, self.decoder),
             "search": serialize(self.search),
             "max_length": self.max_length,
             "bos_id": self.bos_id,
@@ -223,7 +357,10 @@ class InferenceModel(keras.Model):
             for name in ("encoder", "decoder", "search")
         )
         shares = config.pop("share_embeddings", False)
-        return cls(Seq2Seq(encoder, decoder, shares), **config)
+        quantized = config.pop("quantized", {})
+        model = Seq2Seq(encoder, decoder, shares)
+        quantize_again(quantized, encoder, decoder)
+        return cls(model, **config)
 
 
 def find_parts(model: keras.Model) -> tuple[Encoder, Decoder]:

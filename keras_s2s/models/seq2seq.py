@@ -10,21 +10,23 @@ from keras_s2s.layers.decoder import Decoder
 from keras_s2s.layers.encoder import Encoder
 from keras_s2s.losses import SequenceLoss
 from keras_s2s.masking import token_weights
-from keras_s2s.metrics import SequenceMetric
 from keras_s2s.models.door import check_pairs
+from keras_s2s.models.output import ChunkedOutput
+from keras_s2s.models.output import can_pack
+from keras_s2s.models.output import pack
+from keras_s2s.models.quantization import check_trainable
+from keras_s2s.models.quantization import find_quantized
+from keras_s2s.models.quantization import quantize_again
+from keras_s2s.models.quantization import quiet
 from keras_s2s.recurrence import HAS_DYNAMIC_SHAPES
 from keras_s2s.recurrence import fast_updates
 
-# The entry of the inputs that tells real target positions, bool `(B, T)`,
-# inside a training step.
+# Entries of the inputs inside a training step: which target positions are
+# real, bool `(B, T)`, and, where the loss is taken by chunks, labels, int32
+# `(B, T)`, and weights, float32 `(B, T)`.
 REAL = "_real"
-
-
-def pack(values: Any, real: Any) -> Any:
-    """`(B, T, ...)` and bool `(B, T)` -> `(1, N, ...)`, the real positions."""
-    indices = ops.nonzero(ops.reshape(real, (-1,)))[0]
-    flat = ops.reshape(values, (-1, *values.shape[2:]))
-    return ops.expand_dims(ops.take(flat, indices, axis=0), 0)
+LABELS = "_labels"
+WEIGHTS = "_weights"
 
 
 def share_embedding(encoder: Encoder, decoder: Decoder) -> None:
@@ -42,9 +44,14 @@ def share_embedding(encoder: Encoder, decoder: Decoder) -> None:
     if None in found or found[0] != found[1]:
         rule = "False where the embeddings of encoder and decoder differ"
         checks.fail("share_embeddings", f"{rule}, {found}", True)
-    # Deleted first, or Keras would track both.
-    del encoder.embedding
+    # Keras would go on to track the first as well, and what is built is locked.
+    tracker = encoder._tracker
+    locked = tracker.locked
+    tracker.unlock()
+    tracker.untrack(encoder.embedding)
     encoder.embedding = decoder.embedding
+    if locked:
+        tracker.lock()
 
 
 def shares_embedding(encoder: Encoder, decoder: Decoder) -> bool:
@@ -126,19 +133,17 @@ class Seq2Seq(keras.Model):
         """
         if kwargs.get("jit_compile") is True:
             self.encoder.supports_jit = self.decoder.supports_jit = True
-        all_metrics = keras.tree.flatten(
-            [metrics or [], weighted_metrics or []]
+        self._counts_tokens = can_pack(
+            loss, [metrics or [], weighted_metrics or []]
         )
-        self._counts_tokens = (
-            isinstance(loss, SequenceLoss)
-            and loss.by_token
-            and all(
-                isinstance(metric, SequenceMetric)
-                and metric.by_token
-                and metric.ignore_id == loss.ignore_id
-                for metric in all_metrics
+        self._chunked_output = None
+        if isinstance(loss, SequenceLoss) and loss.chunk_size is not None:
+            if kwargs.get("loss_weights") is not None:
+                rule = "None where the loss has a `chunk_size`"
+                checks.fail("loss_weights", rule, kwargs["loss_weights"])
+            self._chunked_output = ChunkedOutput(
+                self.decoder, loss, metrics, weighted_metrics
             )
-        )
         super().compile(
             optimizer,
             loss=loss,
@@ -156,47 +161,93 @@ class Seq2Seq(keras.Model):
     def call(
         self, inputs: Any, training: bool | None = None, mask: Any = None
     ) -> Any:
-        if REAL not in inputs:
+        if REAL not in inputs and LABELS not in inputs:
             return super().call(inputs, training=training, mask=mask)
         inputs = dict(inputs)
-        real, target_ids = inputs.pop(REAL), inputs.pop("target_ids")
+        real, labels, weights = (
+            inputs.pop(name, None) for name in (REAL, LABELS, WEIGHTS)
+        )
+        target_ids = inputs.pop("target_ids")
         (source,) = inputs.values()
         memory = self.encoder(source, training=training)
         features = self.decoder.features(target_ids, memory, training)
-        return self.decoder.project(pack(features, real))
+        if labels is None:
+            return self.decoder.project(pack(features, real))
+        return self._chunked_output.evaluate(features, labels, weights, real)
+
+    @property
+    def input_dtype(self) -> str:
+        """Of what comes in as floats: weights keep their precision, and each
+        layer casts its own inputs."""
+        return self.variable_dtype
 
     def train_step(self, *args: Any) -> Any:
         with fast_updates(self.optimizer):
-            return super().train_step(*self._pack(args))
+            return super().train_step(*self._prepare(args))
 
     def test_step(self, *args: Any) -> Any:
-        return super().test_step(*self._pack(args))
+        return super().test_step(*self._prepare(args))
 
-    def _pack(self, args: tuple) -> tuple:
-        """Leaves padding out before the output layer, where nothing differs.
+    def _prepare(self, args: tuple) -> tuple:
+        """Leaves padding out before the output layer, where nothing differs,
+        and hands `call` what it needs where the loss is taken by chunks.
 
         All real tokens of a batch become one row of a batch of 1, which the
         loss and the metrics weigh as they weigh the whole.
         """
-        decoder = type(self.decoder)
-        if (
-            not self._counts_tokens
-            or decoder.features is Decoder.features
-            or self.jit_compile
-            or not HAS_DYNAMIC_SHAPES
-        ):
+        decoder, chunked = type(self.decoder), self._chunked_output
+        counts_tokens = chunked.can_pack if chunked else self._counts_tokens
+        packs = (
+            counts_tokens
+            and decoder.features is not Decoder.features
+            and not self.jit_compile
+            and HAS_DYNAMIC_SHAPES
+        )
+        if not packs and not chunked:
             return args
-        (data,) = args
-        x, labels, weights = keras.utils.unpack_x_y_sample_weight(data)
-        weights = token_weights(labels, weights, self.loss.ignore_id)
+        *state, data = args
+        x, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        ignore_id = self.loss.ignore_id
+        weights = token_weights(labels, sample_weight, ignore_id)
         # Not `weights > 0`: unweighted metrics count labels of weight 0.
-        real = token_weights(labels, None, self.loss.ignore_id) > 0
-        x = keras.tree.map_structure(ops.convert_to_tensor, x)
-        x = {**x, REAL: real}
-        return ((x, pack(labels, real), pack(weights, real)),)
+        real = token_weights(labels, None, ignore_id) > 0
+        x = dict(keras.tree.map_structure(ops.convert_to_tensor, x))
+        if packs:
+            x[REAL] = real
+        if not chunked:
+            return ((x, pack(labels, real), pack(weights, real)),)
+        x[LABELS], x[WEIGHTS] = ops.cast(labels, "int32"), weights
+        return (*state, (x, labels, sample_weight))
+
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
+    ) -> Any:
+        """As `keras.Model.compute_loss`."""
+        if not isinstance(y_pred, dict):
+            return super().compute_loss(x, y, y_pred, sample_weight, training)
+        return y_pred["loss"] + sum(ops.sum(loss) for loss in self.losses)
+
+    def compute_metrics(
+        self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None
+    ) -> dict[str, Any]:
+        """As `keras.Model.compute_metrics`."""
+        if not isinstance(y_pred, dict):
+            return super().compute_metrics(x, y, y_pred, sample_weight)
+        # Keras would build it as it updates it from logits.
+        compiled = self._compile_metrics
+        if compiled is not None and not compiled.built:
+            compiled.build(y, y_pred["loss"])
+        self._chunked_output.update_metrics(y, y_pred["values"], sample_weight)
+        return self.get_metrics_result()
 
     def fit(self, x: Any = None, y: Any = None, **kwargs: Any) -> Any:
         """As `keras.Model.fit`; refuses ids outside the vocabularies."""
+        check_trainable(self.encoder, self.decoder)
         check_pairs(x, y, self.encoder, self.decoder)
         return super().fit(x, y, **kwargs)
 
@@ -205,11 +256,17 @@ class Seq2Seq(keras.Model):
         check_pairs(x, y, self.encoder, self.decoder)
         return super().evaluate(x, y, **kwargs)
 
+    def quantize(self, *args: Any, **kwargs: Any) -> None:
+        """As `keras.Model.quantize`; embeddings and output stay as they are."""
+        with quiet():
+            super().quantize(*args, **kwargs)
+
     def get_config(self) -> dict[str, Any]:
         return {
             "encoder": keras.saving.serialize_keras_object(self.encoder),
             "decoder": keras.saving.serialize_keras_object(self.decoder),
             "share_embeddings": shares_embedding(self.encoder, self.decoder),
+            "quantized": find_quantized(self.encoder, self.decoder),
             "name": self.name,
             "trainable": self.trainable,
         }
@@ -219,4 +276,7 @@ class Seq2Seq(keras.Model):
         config = dict(config)
         for name in ("encoder", "decoder"):
             config[name] = keras.saving.deserialize_keras_object(config[name])
-        return cls(**config)
+        quantized = config.pop("quantized", {})
+        model = cls(**config)
+        quantize_again(quantized, model.encoder, model.decoder)
+        return model

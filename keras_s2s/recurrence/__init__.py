@@ -5,6 +5,8 @@ from keras_s2s.recurrence.layout import arrange
 from keras_s2s.recurrence.loop import EXPORT_OPTIONS
 from keras_s2s.recurrence.loop import HAS_DYNAMIC_SHAPES
 from keras_s2s.recurrence.loop import PREFERS_JIT
+from keras_s2s.recurrence.loop import allocate
+from keras_s2s.recurrence.loop import dropout
 from keras_s2s.recurrence.loop import fast_updates
 from keras_s2s.recurrence.loop import scan
 from keras_s2s.recurrence.loop import write_slice
@@ -17,7 +19,9 @@ __all__ = [
     "HAS_DYNAMIC_SHAPES",
     "PREFERS_JIT",
     "Layout",
+    "allocate",
     "arrange",
+    "dropout",
     "fast_updates",
     "linear",
     "scan",

@@ -31,9 +31,10 @@ if keras.backend.backend() == "jax":
 
 if keras.backend.backend() == "tensorflow":
     from keras_s2s.recurrence import tensorflow_cache
+    from keras_s2s.recurrence import tensorflow_dropout
     from keras_s2s.recurrence.tensorflow_updates import fast_updates
 else:
-    tensorflow_cache = None
+    tensorflow_cache = tensorflow_dropout = None
 
     def fast_updates(optimizer: Any) -> Any:
         """Nothing: a training step is compiled as a whole, or cannot be."""
@@ -106,12 +107,27 @@ def _structured(program: Program, outputs: list, last: list) -> tuple:
     return outputs, tree.pack_sequence_as(program.structures[0], last)
 
 
+def allocate(shape: tuple, dtype: str, compiled: bool = False) -> Tensor:
+    """Returns a buffer of zeros for `write_slice`, shared with nothing.
+
+    Args:
+        shape: tuple of int and int32 scalars, `(B, C, T, ...)`.
+        dtype: str.
+        compiled: bool. Whether XLA compiles it. Default: False.
+    """
+    if tensorflow_cache is not None:
+        return tensorflow_cache.allocate(shape, dtype, compiled)
+    return ops.zeros(shape, dtype)
+
+
 def write_slice(
     buffer: Tensor, position: Tensor, value: Tensor, compiled: bool = False
 ) -> Tensor:
     """Returns `buffer` with `value` at `position` of its third axis.
 
-    A buffer that nothing else needs is written where it is, in a loop.
+    In a graph of TensorFlow that nobody differentiates it is written where
+    it is: `buffer` itself must then come from `allocate` or from here, and
+    not be read any more.
 
     Args:
         buffer: tensor `(B, C, T, ...)`.
@@ -126,3 +142,19 @@ def write_slice(
         [ops.cast(place, "int32") for place in (0, 0, position, *rest)]
     )
     return ops.slice_update(buffer, start, ops.expand_dims(value, 2))
+
+
+def dropout(
+    inputs: Tensor, rate: float, seed: keras.random.SeedGenerator
+) -> Tensor:
+    """Returns `inputs` with a share set to 0, the rest scaled up.
+
+    Args:
+        inputs: float tensor.
+        rate: float in (0, 1). The share; on TensorFlow rounded to a multiple
+            of 1 / 256 where that is within 2 % of it, else of 1 / 65536.
+        seed: keras.random.SeedGenerator.
+    """
+    if tensorflow_dropout is not None:
+        return tensorflow_dropout.dropout(inputs, rate, seed)
+    return keras.random.dropout(inputs, rate, seed=seed)

@@ -104,6 +104,9 @@ def decode(make, search, single=False):
         inference = s2s.models.InferenceModel(
             model, search(s2s.decoding), MAX_LENGTH
         )
+        if single:
+            # What a user does who translates a sentence at a time.
+            inference.compile(jit_compile=True)
 
         def call(source_ids):
             return inference.predict_on_batch(source_ids)["ids"][:, 0]

@@ -7,6 +7,8 @@ import subprocess
 import sys
 import time
 
+import keras
+import numpy as np
 import pytest
 
 from examples import translate
@@ -156,3 +158,53 @@ def test_data_are_downloaded_from_their_home(
     lines = translate.read_split("val", translate.parse_options())
     assert lines == [["a line"], ["a line"]]
     assert origins[0].endswith(f"multi30k/dataset/master{address}")
+
+
+@pytest.mark.slow
+def test_a_transformer_ends_as_the_average_of_its_last_epochs(
+    data, tmp_path, monkeypatch
+):
+    run(
+        monkeypatch,
+        "--architecture=transformer",
+        "--num-layers=1",
+        "--num-heads=2",
+        "--average=2",
+        "--epochs=3",
+        "--data",
+        data,
+        "--output",
+        tmp_path,
+    )
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "epoch-2.weights.h5",
+        "epoch-3.weights.h5",
+        "history.csv",
+        "model.keras",
+        "shared.model",
+    }
+    tokenizer = translate.build_tokenizer("shared", [], options_of(tmp_path))
+    weights = []
+    for epoch in (2, 3):
+        model = translate.build_model(
+            tokenizer, tokenizer, options_of(tmp_path)
+        )
+        model.optimizer.build(model.trainable_variables)
+        model.load_weights(tmp_path / f"epoch-{epoch}.weights.h5")
+        weights.append(model.get_weights())
+    model.set_weights([(one + other) / 2 for one, other in zip(*weights)])
+    text = keras.saving.load_model(tmp_path / "model.keras")
+    for name in ("encoder", "decoder"):
+        expected = getattr(model, name).get_weights()
+        found = getattr(text.inference, name).get_weights()
+        assert len(found) == len(expected) > 10
+        for one, other in zip(found, expected):
+            np.testing.assert_allclose(one, other, atol=1e-6)
+
+
+def options_of(folder):
+    """The options of the test's transformer, with `folder` as its output."""
+    options = ["--architecture=transformer", "--num-layers=1", "--num-heads=2"]
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(sys, "argv", command(*options, "--output", folder))
+        return translate.parse_options()

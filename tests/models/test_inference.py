@@ -29,6 +29,89 @@ def test_predict_takes_arrays_and_lists_in_any_batches():
         laws.assert_close(found, expected, 1e-5)
 
 
+@pytest.mark.parametrize("compiled", [False, True])
+def test_results_come_in_the_order_of_their_sources(compiled):
+    random = np.random.default_rng(0)
+    lists = [random.integers(4, 13, n).tolist() for n in (2, 7, 1, 5, 3, 7, 6)]
+    inference = inference_of("transformer", return_alignments=True)
+    alone = [laws.numpy(inference(np.array([row]))) for row in lists]
+    if compiled:
+        inference.compile(jit_compile=True)
+    widths = spy_on_widths(inference)
+    found = inference.predict(lists, batch_size=3, verbose=0)
+    # Three batches, the longest sources first, padded no further than needed.
+    assert widths == [7, 5, 1]
+    for row, expected in enumerate(alone):
+        for name in ("ids", "lengths"):
+            np.testing.assert_array_equal(found[name][row], expected[name][0])
+        for name in ("scores", "token_scores"):
+            laws.assert_close(found[name][row], expected[name][0], 1e-5)
+        length = len(lists[row])
+        shown = found["alignments"][row]
+        laws.assert_close(shown[..., :length], expected["alignments"][0], 1e-5)
+        assert shown.shape == (1, 5, 7)
+        assert not np.any(shown[..., length:])
+
+
+def spy_on_widths(inference):
+    """Returns a list that fills with the lengths that are searched."""
+    widths, predict = [], inference.predict_on_batch
+
+    def predict_on_batch(x):
+        widths.append(x.shape[1])
+        return predict(x)
+
+    inference.predict_on_batch = predict_on_batch
+    return widths
+
+
+@pytest.mark.parametrize("name", ["default", "vaswani", "grouped", "llama"])
+@pytest.mark.parametrize("search", ["greedy", "penalty"])
+def test_a_compiled_search_finds_the_same(name, search):
+    source_ids = laws.sentences()[0]
+    inference = inference_of(name, search=laws.SEARCHES[search]())
+    expected = laws.numpy(inference(source_ids))
+    inference.compile(jit_compile=True)
+    assert inference.jit_compile
+    found = inference.predict_on_batch(source_ids)
+    laws.assert_close(found, expected, 1e-5)
+    # The parts are trained as before.
+    parts = [inference.encoder, inference.decoder, inference.generator]
+    assert not any(part.supports_jit for part in parts)
+
+
+def test_a_compiled_search_sees_few_lengths():
+    inference = inference_of("transformer", return_alignments=True)
+    inference.compile(jit_compile=True)
+    seen, run = set(), inference.generator.call
+
+    def call(source):
+        seen.add(source.shape)
+        return run(source)
+
+    inference.generator.call = call
+    for length in (1, 9, 64, 65):
+        source_ids = np.full((1, length), 5, "int32")
+        found = inference.predict_on_batch(source_ids)
+        assert found["alignments"].shape == (1, 1, 5, length)
+        np.testing.assert_allclose(found["alignments"][0, 0, 0].sum(), 1, 1e-5)
+    assert {shape[1] for shape in seen} <= {64, 128, None}
+
+
+def test_a_compiled_search_is_saved_and_exported(tmp_path):
+    inference = inference_of("transformer")
+    inference.compile(jit_compile=True)
+    source_ids = laws.sentences()[0]
+    expected = inference.predict(source_ids, verbose=0)
+    inference.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert loaded.jit_compile
+    laws.assert_close(loaded.predict(source_ids, verbose=0), expected, 1e-5)
+    inference.export(tmp_path / "saved", verbose=False)
+    saved = tf.saved_model.load(str(tmp_path / "saved"))
+    laws.assert_close(saved.serve(source_ids), expected, 1e-5)
+
+
 def test_an_empty_batch_gives_an_empty_result():
     inference = inference_of(search=decoding.BeamSearch(3, num_hypotheses=2))
     for empty in ([], np.zeros((0, 4), "int32")):

@@ -36,7 +36,7 @@ text = keras.saving.load_model(f"{folder}/text.keras")
 results["text"] = text.generate(inputs["texts"])
 print(json.dumps(results))
 """
-NAMES = ["default", "normalized", "cho"]
+NAMES = ["default", "normalized", "cho", "grouped", "heads over transformer"]
 
 
 def test_a_new_process_gives_the_same_results(tmp_path):

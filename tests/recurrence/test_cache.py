@@ -1,0 +1,83 @@
+"""A slice written into a buffer: its value, its gradient, a loop of them."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_s2s.recurrence import write_slice
+from tests import laws
+
+SHAPES = [(2, 3, 4), (2, 1, 5, 3), (1, 2, 3, 2, 2)]
+
+
+def check_a_slice_is_written(shape, compiled):
+    """At each place, beside NumPy; `backend_laws` runs it, too."""
+    random = np.random.default_rng(0)
+    buffer = keras.Variable(random.normal(size=shape), dtype="float32")
+    value = keras.Variable(
+        random.normal(size=(*shape[:2], *shape[3:])), dtype="float32"
+    )
+    weighing = random.normal(size=shape).astype("float32")
+    start = laws.numpy(buffer.value)
+
+    def total():
+        # As tensors: `tf.custom_gradient` refuses variables.
+        values = ops.multiply(buffer, 1.0), ops.multiply(value, 1.0)
+        written = write_slice(values[0], position, values[1], compiled)
+        return ops.sum(ops.multiply(written, weighing))
+
+    for place in range(shape[2]):
+        position = ops.convert_to_tensor(place, "int32")
+        expected = start.copy()
+        expected[:, :, place] = laws.numpy(value.value)
+        before = ops.multiply(buffer, 1.0)
+        found = write_slice(before, position, value.value, compiled)
+        np.testing.assert_array_equal(laws.numpy(found), expected)
+        # Nothing else that holds the buffer sees it change.
+        np.testing.assert_array_equal(laws.numpy(before), start)
+        to_buffer = weighing.copy()
+        to_buffer[:, :, place] = 0
+        _, gradients = laws.value_and_gradients(total, [buffer, value])
+        laws.assert_close(gradients, [to_buffer, weighing[:, :, place]], 1e-6)
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_a_slice_is_written(shape, compiled):
+    check_a_slice_is_written(shape, compiled)
+
+
+@pytest.mark.parametrize("dtype", ["int32", "float16", "bfloat16"])
+@pytest.mark.parametrize("compiled", [False, True])
+def test_it_takes_any_dtype(dtype, compiled):
+    buffer = ops.zeros((1, 2, 3), dtype)
+    value = ops.ones((1, 2), dtype)
+    found = write_slice(buffer, ops.array(1, "int32"), value, compiled)
+    assert laws.dtype_of(found) == dtype
+    found = laws.numpy(ops.cast(found, "int32"))
+    assert found.tolist() == [[[0, 1, 0], [0, 1, 0]]]
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_a_loop_in_a_graph_writes_every_place(compiled):
+    import tensorflow as tf
+
+    @tf.function(
+        jit_compile=compiled,
+        input_signature=[tf.TensorSpec((None, 2, 4)), tf.TensorSpec((None, 2))],
+    )
+    def run(buffer, value):
+        def body(position, buffer):
+            scaled = value * tf.cast(position, "float32")
+            buffer = write_slice(buffer, position, scaled, compiled)
+            return position + 1, buffer
+
+        start = (tf.constant(0), buffer)
+        return tf.while_loop(lambda position, _: position < 4, body, start)[1]
+
+    value = np.array([[1.0, 2.0], [3.0, 4.0]], "float32")
+    buffer = tf.fill((2, 2, 4), 9.0)
+    expected = value[:, :, None] * np.arange(4)
+    np.testing.assert_array_equal(run(buffer, value), expected)
+    np.testing.assert_array_equal(buffer, np.full((2, 2, 4), 9.0))
