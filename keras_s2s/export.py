@@ -51,15 +51,16 @@ def to_ctranslate2(
     float32 to rounding:
 
     - `GreedySearch()`: `beam_size=1`.
-    - `BeamSearch(K)`: `beam_size=K`, one hypothesis. Of more, CTranslate2
-      may miss some of those behind the best, as it stops with the best.
-    - `BeamSearch(K, "power", alpha, count_eos=False, early_stopping=True)`:
-      `beam_size=K, length_penalty=alpha`, any number of hypotheses.
+    - `BeamSearch(K)`: `beam_size=K`.
+    - `BeamSearch(K, "power", alpha, early_stopping=True)`: `beam_size=K,
+      length_penalty=alpha`.
 
-    For the first two set `length_penalty=0`, as the default, 1, divides each
-    score by the length; and for all three `min_decoding_length=0`, as the
-    default, 1, forbids an empty target, `max_decoding_length=max_length`,
-    and `max_input_length=0`, as longer sources are cut otherwise.
+    That is for one hypothesis. Of more, CTranslate2 may have others behind
+    the best. For the first two set `length_penalty=0`, as the default, 1,
+    divides each score by the length; and for all three
+    `min_decoding_length=0`, as the default, 1, forbids an empty target,
+    `max_decoding_length=max_length`, and `max_input_length=0`, as longer
+    sources are cut otherwise.
     CTranslate2 knows neither the penalty `"gnmt"` nor an exact stop with
     `"power"`. At `max_decoding_length` it lets what is unfinished win over
     what has finished.

@@ -255,7 +255,9 @@ def value_and_gradients(function, variables):
         with keras.StatelessScope(list(zip(variables, values))):
             return function()
 
-    return jax.value_and_grad(run)([variable.value for variable in variables])
+    # As a whole: JAX would compile each of its operations alone.
+    values = [variable.value for variable in variables]
+    return jax.jit(jax.value_and_grad(run))(values)
 
 
 def in_graph(function, *arguments):

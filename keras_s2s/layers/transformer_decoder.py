@@ -165,7 +165,10 @@ class TransformerDecoder(Decoder):
         memory: dict[str, Any],
         training: bool | None = None,
     ) -> Tensor:
-        """As `call`, but float `(B, T, D)`: what the output layer sees."""
+        """As `call`, but float `(B, T, D)`: what the output layer sees.
+
+        0 on padding, whatever rows there are.
+        """
         length = ops.shape(target_ids)[1]
         x = self._embed(target_ids, ops.arange(length, dtype="int32"))
         x = self.dropout_layer(x, training=training)
@@ -173,7 +176,8 @@ class TransformerDecoder(Decoder):
         bias = causal_bias(length, x.dtype)
         mask = masking.before_padding(target_ids, self.pad_id)
         rows = arrange_rows(mask, self.supports_jit)
-        return self.stack.call(x, rows, bias, contexts, training)
+        x = self.stack.call(x, rows, bias, contexts, training)
+        return x * ops.cast(ops.expand_dims(mask, -1), x.dtype)
 
     def project(self, features: Tensor) -> Tensor:
         """Float `(..., D)` -> logits `(..., V)`."""

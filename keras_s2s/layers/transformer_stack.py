@@ -142,7 +142,7 @@ class TransformerStack(keras.layers.Layer):
         training: bool or None. Whether dropout acts.
 
     Returns:
-        Float `(B, T, D)`, 0 where `rows` has no position.
+        Float `(B, T, D)`. Where `rows` has no position it has no meaning.
     """
 
     def __init__(

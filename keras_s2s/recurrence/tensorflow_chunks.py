@@ -22,11 +22,17 @@ def run(chunks: Any) -> tuple[Any, list[Any]]:
         )
 
         def gradient(upstream, *ignored):
-            gradients = {index: d * upstream for index, d in sums.items()}
-            d_features = tf.cast(rows, upstream.dtype) * upstream
+            def scale(d, like):
+                return tf.cast(
+                    tf.cast(d, upstream.dtype) * upstream, like.dtype
+                )
+
             return [
-                tf.cast(d_features, features.dtype),
-                *[gradients.get(index) for index in range(len(variables))],
+                scale(rows, features),
+                *[
+                    scale(sums[index], variable) if index in sums else None
+                    for index, variable in enumerate(variables)
+                ],
             ]
 
         return (total, *values), gradient
@@ -75,7 +81,7 @@ def _loop(chunks, features, variables, specs, read):
         d_rows, *gradients = tape.gradient(
             total, watched, unconnected_gradients=tf.UnconnectedGradients.ZERO
         )
-        sums = [sum_ + d for sum_, d in zip(sums, gradients)]
+        sums = [s + tf.cast(d, s.dtype) for s, d in zip(sums, gradients)]
         return total, [*values, d_rows], sums
 
     def body(number, total, sums, arrays):
@@ -91,7 +97,11 @@ def _loop(chunks, features, variables, specs, read):
         )
         for spec in value_specs
     ]
-    sums = [tf.zeros_like(variables[index]) for index in read or ()]
+    # Of many chunks: in half precision the last ones would be lost.
+    sums = [
+        tf.zeros_like(variables[index], dtype=total_spec.dtype)
+        for index in read or ()
+    ]
     # One at a time, or two chunks would be in memory.
     _, total, sums, arrays = tf.while_loop(
         lambda number, *rest: number < chunks.count,

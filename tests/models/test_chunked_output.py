@@ -161,7 +161,8 @@ class WatchedDecoder(TransformerDecoder):
 
     def project(self, features):
         logits = super().project(features)
-        self.rows.add(int(np.prod(ops.shape(logits)[:-1])))
+        shape = tuple(logits.shape[:-1])
+        self.rows.add(None if None in shape else int(np.prod(shape)))
         # What a user may do here counts too.
         return 3.0 * logits
 

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from keras import ops
 
+from keras_s2s.recurrence import allocate
 from keras_s2s.recurrence import write_slice
 from tests import laws
 
@@ -64,20 +65,26 @@ def test_a_loop_in_a_graph_writes_every_place(compiled):
     import tensorflow as tf
 
     @tf.function(
-        jit_compile=compiled,
-        input_signature=[tf.TensorSpec((None, 2, 4)), tf.TensorSpec((None, 2))],
+        jit_compile=compiled, input_signature=[tf.TensorSpec((None, 2))]
     )
-    def run(buffer, value):
+    def run(value):
         def body(position, buffer):
             scaled = value * tf.cast(position, "float32")
             buffer = write_slice(buffer, position, scaled, compiled)
             return position + 1, buffer
 
-        start = (tf.constant(0), buffer)
-        return tf.while_loop(lambda position, _: position < 4, body, start)[1]
+        # Of one shape, but never one buffer.
+        start, other = (
+            allocate((tf.shape(value)[0], 2, 5), "float32", compiled)
+            for _ in range(2)
+        )
+        start = (tf.constant(1), start)
+        return tf.while_loop(lambda n, _: n < 4, body, start)[1], other
 
     value = np.array([[1.0, 2.0], [3.0, 4.0]], "float32")
-    buffer = tf.fill((2, 2, 4), 9.0)
-    expected = value[:, :, None] * np.arange(4)
-    np.testing.assert_array_equal(run(buffer, value), expected)
-    np.testing.assert_array_equal(buffer, np.full((2, 2, 4), 9.0))
+    expected = value[:, :, None] * [0, 1, 2, 3, 0]
+    # Nothing is left of a run in the next.
+    for _ in range(2):
+        written, other = run(value)
+        np.testing.assert_array_equal(written, expected)
+        np.testing.assert_array_equal(other, np.zeros((2, 2, 5)))
