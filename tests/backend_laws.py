@@ -32,6 +32,7 @@ DECODERS = [
 ODD_IDS = [[[0, 5, 6, 0, 0], [7, 0, 8, 0, 0], [0, 0, 0, 0, 0]], [[5]]]
 if keras.backend.backend() == "jax":  # which compiles each of them anew
     DECODERS, ODD_IDS = DECODERS[:1], ODD_IDS[:1]
+    NAMES = ["default", "grouped"]
 SEARCH = {"beam_size": 3, "length_penalty": "gnmt", "num_hypotheses": 2}
 OPTIMIZERS = {
     "sgd": lambda: keras.optimizers.SGD(0.1),

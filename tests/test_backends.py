@@ -44,5 +44,5 @@ def runs(tmp_path_factory):
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_a_backend_keeps_the_laws(backend, runs):
     pytest.importorskip(backend)
-    output, _ = runs[backend].communicate(timeout=300)
+    output, _ = runs[backend].communicate(timeout=900)
     assert runs[backend].returncode == 0, output[-6000:]
