@@ -23,6 +23,7 @@ from keras_s2s.models.seq2seq import Seq2Seq
 from keras_s2s.models.seq2seq import shares_embedding
 from keras_s2s.recurrence import EXPORT_OPTIONS
 from keras_s2s.recurrence import PREFERS_JIT
+from keras_s2s.recurrence import trace_ids
 
 Tensor: TypeAlias = Any
 
@@ -299,7 +300,11 @@ class InferenceModel(keras.Model):
         if not self._takes_ids:
             return super().predict_on_batch(x)
         length = np.shape(x)[1]
-        found = super().predict_on_batch(self._pad(x))
+        if self.predict_function is None and not self.jit_compile:
+            self.make_predict_function()
+            trace_ids(self.predict_function)
+        x = ops.convert_to_numpy(self._pad(x)).astype("int32")
+        found = super().predict_on_batch(x)
         if "alignments" in found:
             found["alignments"] = found["alignments"][..., :length]
         return found

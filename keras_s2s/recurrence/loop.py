@@ -30,10 +30,14 @@ if keras.backend.backend() == "jax":
     EXPORT_OPTIONS = {"jax2tf_kwargs": {"with_gradient": False}}
 
 if keras.backend.backend() == "tensorflow":
+    import tensorflow as tf
+
     from keras_s2s.recurrence import tensorflow_cache
     from keras_s2s.recurrence import tensorflow_dropout
     from keras_s2s.recurrence.tensorflow_updates import fast_updates
+    ANY_IDS = tf.TensorSpec((None, None), "int32")
 else:
+    ANY_IDS = None
     tensorflow_cache = tensorflow_dropout = None
 
     def fast_updates(optimizer: Any) -> Any:
@@ -44,6 +48,19 @@ else:
 _backend = importlib.import_module(
     f"keras_s2s.recurrence.{keras.backend.backend()}"
 )
+
+
+def trace_ids(function: Callable | None) -> None:
+    """Traces a predict function once, for ids of every shape.
+
+    Left to itself, TensorFlow traces a search again for the second and the
+    third shape that it sees, a second or more each.
+
+    Args:
+        function: the `predict_function` of a model of one int32 `(B, S)`.
+    """
+    if hasattr(function, "get_concrete_function"):
+        function.get_concrete_function([(ANY_IDS,)])
 
 
 def scan(

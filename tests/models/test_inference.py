@@ -112,6 +112,21 @@ def test_a_compiled_search_is_saved_and_exported(tmp_path):
     laws.assert_close(saved.serve(source_ids), expected, 1e-5)
 
 
+def test_a_search_is_traced_once_whatever_the_shapes():
+    traces = []
+
+    class Counted(decoding.GreedySearch):
+        def search(self, *args, **options):
+            traces.append(1)
+            return super().search(*args, **options)
+
+    inference = inference_of(search=Counted(), max_length=4)
+    traces.clear()  # the one that made the functional model
+    for shape in [(2, 3), (4, 5), (1, 9)]:
+        inference.predict(np.full(shape, 5), verbose=0)
+    assert len(traces) == 1
+
+
 def test_an_empty_batch_gives_an_empty_result():
     inference = inference_of(search=decoding.BeamSearch(3, num_hypotheses=2))
     for empty in ([], np.zeros((0, 4), "int32")):
