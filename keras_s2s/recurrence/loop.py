@@ -35,6 +35,7 @@ if keras.backend.backend() == "tensorflow":
     from keras_s2s.recurrence import tensorflow_cache
     from keras_s2s.recurrence import tensorflow_dropout
     from keras_s2s.recurrence.tensorflow_updates import fast_updates
+
     ANY_IDS = tf.TensorSpec((None, None), "int32")
 else:
     ANY_IDS = None
