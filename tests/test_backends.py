@@ -19,6 +19,7 @@ def runs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("reference")
     backend_laws.write_reference(folder)
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    command.append("--numprocesses=0")
     processes = {
         backend: subprocess.Popen(
             [*command, "--durations=5", "tests/backend_laws.py"],

@@ -136,6 +136,7 @@ def test_every_option_keeps_hypotheses_and_scores(name, tmp_path):
     expected, result = search_here(model, search, padded(sources), TARGET_NAMES)
     found = translate(translator, tokens, beam_size=3, num_hypotheses=3)
     assert_agree(found, expected, result["scores"], 0.95, 1e-4)
+    assert len({tuple(row[0]) for row in expected}) > 1
 
 
 @pytest.mark.parametrize("name", OPTIONS)
@@ -287,7 +288,7 @@ def test_quantized_models_translate_nearly_alike(
     options = {"quantization": quantization, "max_positions": LONGEST}
     folder = to_ctranslate2(text, tmp_path / "model", **options)
     sizes = [(f / "model.bin").stat().st_size for f in (exported, folder)]
-    assert quantization == "float32" or sizes[1] < 0.85 * sizes[0]
+    assert quantization == "float32" or sizes[1] < 0.6 * sizes[0]
     expected = translate(ctranslate2.Translator(str(exported)), pieces)
     # A processor without such arithmetic computes in float32.
     translator = ctranslate2.Translator(str(folder))

@@ -23,7 +23,7 @@ from keras_s2s.models.seq2seq import Seq2Seq
 from keras_s2s.models.seq2seq import shares_embedding
 from keras_s2s.recurrence import EXPORT_OPTIONS
 from keras_s2s.recurrence import PREFERS_JIT
-from keras_s2s.recurrence import trace_ids
+from keras_s2s.recurrence import trace_any_length
 
 Tensor: TypeAlias = Any
 
@@ -302,8 +302,8 @@ class InferenceModel(keras.Model):
         length = np.shape(x)[1]
         if self.predict_function is None and not self.jit_compile:
             self.make_predict_function()
-            trace_ids(self.predict_function)
-        x = ops.convert_to_numpy(self._pad(x)).astype("int32")
+            trace_any_length(self.predict_function, self.input)
+        x = ops.convert_to_numpy(self._pad(x)).astype(self.input.dtype)
         found = super().predict_on_batch(x)
         if "alignments" in found:
             found["alignments"] = found["alignments"][..., :length]

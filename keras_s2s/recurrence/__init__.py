@@ -9,7 +9,7 @@ from keras_s2s.recurrence.loop import allocate
 from keras_s2s.recurrence.loop import dropout
 from keras_s2s.recurrence.loop import fast_updates
 from keras_s2s.recurrence.loop import scan
-from keras_s2s.recurrence.loop import trace_ids
+from keras_s2s.recurrence.loop import trace_any_length
 from keras_s2s.recurrence.loop import write_slice
 from keras_s2s.recurrence.program import linear
 from keras_s2s.recurrence.program import sigmoid
@@ -28,6 +28,6 @@ __all__ = [
     "scan",
     "sigmoid",
     "tanh",
-    "trace_ids",
+    "trace_any_length",
     "write_slice",
 ]

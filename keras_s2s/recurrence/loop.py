@@ -35,10 +35,7 @@ if keras.backend.backend() == "tensorflow":
     from keras_s2s.recurrence import tensorflow_cache
     from keras_s2s.recurrence import tensorflow_dropout
     from keras_s2s.recurrence.tensorflow_updates import fast_updates
-
-    ANY_IDS = tf.TensorSpec((None, None), "int32")
 else:
-    ANY_IDS = None
     tensorflow_cache = tensorflow_dropout = None
 
     def fast_updates(optimizer: Any) -> Any:
@@ -51,17 +48,19 @@ _backend = importlib.import_module(
 )
 
 
-def trace_ids(function: Callable | None) -> None:
-    """Traces a predict function once, for ids of every shape.
+def trace_any_length(function: Callable | None, source: Any) -> None:
+    """Traces a predict function once, for batches and lengths of any size.
 
     Left to itself, TensorFlow traces a search again for the second and the
     third shape that it sees, a second or more each.
 
     Args:
-        function: the `predict_function` of a model of one int32 `(B, S)`.
+        function: the `predict_function` of a model of one input.
+        source: `keras.KerasTensor`. This input.
     """
     if hasattr(function, "get_concrete_function"):
-        function.get_concrete_function([(ANY_IDS,)])
+        spec = tf.TensorSpec(source.shape, source.dtype)
+        function.get_concrete_function([(spec,)])
 
 
 def scan(

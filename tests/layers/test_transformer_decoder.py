@@ -5,6 +5,7 @@ import pytest
 from keras import ops
 
 from keras_s2s.layers import TransformerDecoder
+from keras_s2s.models.inference import supporting_jit
 from tests import laws
 from tests.layers import transformers
 from tests.layers.test_transformer_encoder import BAD_ARGUMENTS
@@ -106,6 +107,20 @@ def test_a_source_of_only_padding_gives_no_nan(name):
     value, gradients = laws.value_and_gradients(total, weights)
     for tensor in (value, *gradients):
         assert np.all(np.isfinite(laws.numpy(tensor)))
+
+
+@every_pair
+def test_features_of_padding_are_0_whatever_rows_there_are(name):
+    encoder, decoder = laws.pair(name)
+    source_ids, target_ids, _ = laws.sentences()
+    memory = encoder(source_ids)
+    found = []
+    for compiled in (False, True):
+        with supporting_jit([decoder] if compiled else []):
+            found.append(laws.numpy(decoder.features(target_ids, memory)))
+    for features in found:
+        assert np.all(features[target_ids == 0] == 0)
+    laws.assert_close(found[1], found[0], 1e-5)
 
 
 @pytest.mark.parametrize(
