@@ -1,5 +1,7 @@
 """Weights of 8 bits: close, saved, and not trained."""
 
+import gc
+
 import keras
 import numpy as np
 import pytest
@@ -11,6 +13,15 @@ from tests import laws
 
 SOURCE_IDS, TARGET_IDS, LABELS = laws.sentences()
 INPUTS = {"source_ids": SOURCE_IDS, "target_ids": TARGET_IDS}
+
+
+@pytest.fixture(autouse=True)
+def small_heap():
+    """Keras collects garbage at each layer that it quantizes."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 def make_model(name="grouped"):
