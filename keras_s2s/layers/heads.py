@@ -11,6 +11,9 @@ from keras_s2s.masking import MASKED_SCORE
 
 Tensor: TypeAlias = Any
 
+# The lowest sum with a score that float16 holds; its exponential is 0.
+LOWEST_BIAS = -3e4
+
 
 def mask_bias(mask: Tensor, dtype: str) -> Tensor:
     """Bool -> float of the same shape: what masks scores by a sum.
@@ -85,6 +88,25 @@ def attend_heads(
     dropped = weights if drop is None else drop(weights)
     context = ops.matmul(_group(dropped, groups), value)
     return ops.reshape(context, (rows, heads, length, size)), weights
+
+
+def attend_fused(
+    query: Tensor, key: Tensor, value: Tensor, bias: Tensor
+) -> Tensor:
+    """Returns the context of `attend_heads`, by the backend's own kernel.
+
+    Args:
+        query: float `(B, H, T, d)`.
+        key, value: float `(B, G, S, d)`.
+        bias: float that broadcasts to `(B, H, T, S)`, added to the scores.
+    """
+    # Half precision would make -inf of it, and NaN of a row of only padding.
+    bias = ops.cast(ops.maximum(bias, LOWEST_BIAS), query.dtype)
+    query, key, value = (
+        ops.transpose(part, (0, 2, 1, 3)) for part in (query, key, value)
+    )
+    context = ops.dot_product_attention(query, key, value, bias)
+    return ops.transpose(context, (0, 2, 1, 3))
 
 
 def _group(values: Tensor, groups: int) -> Tensor:

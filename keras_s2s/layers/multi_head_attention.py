@@ -9,6 +9,7 @@ from keras import ops
 from keras_s2s import checks
 from keras_s2s.layers.attention import Attention
 from keras_s2s.layers.dropout import Dropout
+from keras_s2s.layers.heads import attend_fused
 from keras_s2s.layers.heads import attend_heads
 from keras_s2s.layers.heads import mask_bias
 from keras_s2s.layers.heads import merge_heads
@@ -17,6 +18,7 @@ from keras_s2s.layers.heads import transpose_keys
 from keras_s2s.layers.positions import rotate
 from keras_s2s.layers.rows import AllRows
 from keras_s2s.layers.rows import Rows
+from keras_s2s.recurrence import FUSES_ATTENTION
 from keras_s2s.recurrence import allocate
 from keras_s2s.recurrence import write_slice
 
@@ -221,13 +223,16 @@ class SelfAttention(Heads):
     ) -> Tensor:
         positions = ops.arange(rows.grid[1], dtype="int32")
         query, key, value = self._project(inputs, rows, positions)
-        context, _ = attend_heads(
-            query,
-            transpose_keys(key),
-            value,
-            bias,
-            lambda x: self.dropout_layer(x, training=training),
-        )
+        if FUSES_ATTENTION and not (training and self.dropout):
+            context = attend_fused(query, key, value, bias)
+        else:
+            context, _ = attend_heads(
+                query,
+                transpose_keys(key),
+                value,
+                bias,
+                lambda x: self.dropout_layer(x, training=training),
+            )
         return self.output_dense(rows.pack(merge_heads(context)))
 
     def initial_cache(

@@ -3,6 +3,7 @@
 from keras_s2s.recurrence.layout import Layout
 from keras_s2s.recurrence.layout import arrange
 from keras_s2s.recurrence.loop import EXPORT_OPTIONS
+from keras_s2s.recurrence.loop import FUSES_ATTENTION
 from keras_s2s.recurrence.loop import HAS_DYNAMIC_SHAPES
 from keras_s2s.recurrence.loop import PREFERS_JIT
 from keras_s2s.recurrence.loop import allocate
@@ -17,6 +18,7 @@ from keras_s2s.recurrence.program import tanh
 
 __all__ = [
     "EXPORT_OPTIONS",
+    "FUSES_ATTENTION",
     "HAS_DYNAMIC_SHAPES",
     "PREFERS_JIT",
     "Layout",

@@ -20,6 +20,9 @@ PREFERS_JIT = keras.backend.backend() != "tensorflow"
 # Whether a step outside XLA may have shapes that depend on values.
 HAS_DYNAMIC_SHAPES = keras.backend.backend() != "jax"
 
+# Whether the backend has a kernel for attention that keeps no weights.
+FUSES_ATTENTION = keras.backend.backend() != "tensorflow"
+
 # Whether a scan can leave padding out, row by row.
 PACKS = keras.backend.backend() == "tensorflow"
 

@@ -1,0 +1,37 @@
+"""Keras' own export: a SavedModel computes the same."""
+
+import pytest
+import tensorflow as tf
+
+import keras_s2s as s2s
+from tests import laws
+from tests.test_export import model_of
+from tests.test_export import padded
+from tests.test_export import random_sources
+
+
+@pytest.mark.parametrize("name", ["default", "llama"])
+def test_a_model_is_saved_for_tensorflow(name, tmp_path):
+    model = model_of(name)
+    model.export(tmp_path / "saved", verbose=False)
+    saved = tf.saved_model.load(str(tmp_path / "saved"))
+    source_ids, target_ids, _ = laws.sentences()
+    for count in (0, 3):
+        inputs = {
+            "source_ids": laws.pad(source_ids, count),
+            "target_ids": laws.pad(target_ids, count),
+        }
+        laws.assert_close(saved.serve(inputs), laws.numpy(model(inputs)), 1e-5)
+
+
+@pytest.mark.parametrize("name", ["default", "llama"])
+def test_an_inference_model_is_saved_for_tensorflow(name, tmp_path):
+    inference = s2s.models.InferenceModel(
+        model_of(name), s2s.decoding.BeamSearch(3), max_length=12
+    )
+    inference.export(tmp_path / "saved", verbose=False)
+    saved = tf.saved_model.load(str(tmp_path / "saved"))
+    source_ids = padded(random_sources(5))
+    for ids in (source_ids, laws.pad(source_ids, 3), source_ids[:1]):
+        expected = laws.numpy(inference(ids))
+        laws.assert_close(saved.serve(ids), expected, 1e-5)
