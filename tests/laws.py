@@ -77,11 +77,14 @@ PAIRS = {
 # The same of attentions with a state, or of what they are made of.
 ATTENTION_PAIRS = {
     "coverage": (
-        {},
-        {"attention": lambda **o: s2s.layers.CoverageAttention(4, **o)},
+        {"bidirectional": False},
+        {
+            "attention": lambda **o: s2s.layers.CoverageAttention(4, **o),
+            "readout": "state",
+        },
     ),
     "predictive": (
-        {"cell": "gru"},
+        {"cell": "gru", "bidirectional": False},
         {
             "cell": "gru",
             "attention": lambda **o: s2s.layers.LocalAttention(2, **o),
@@ -89,42 +92,23 @@ ATTENTION_PAIRS = {
         },
     ),
     "conditional": (
-        {"cell": "gru"},
+        {"cell": "gru", "bidirectional": False},
         {
             "cell": "conditional_gru",
-            "num_layers": 2,
             "attention": lambda **o: s2s.layers.LocalAttention(
                 1, "monotonic", "additive", **o
             ),
             "readout": "deep",
         },
     ),
-    "monotonic": (
+    "chunkwise": (
         {"cell": "gru", "bidirectional": False},
         {
             "cell": "gru",
-            "attention": lambda **o: s2s.layers.MonotonicAttention(
-                mode="parallel", **o
-            ),
-            "readout": "state",
-        },
-    ),
-    "chunkwise": (
-        {"bidirectional": False},
-        {
             "attention": lambda **o: s2s.layers.MonotonicChunkwiseAttention(
                 score="dot", **o
             ),
             "input_feeding": False,
-        },
-    ),
-    "hard": (
-        {"cell": "gru"},
-        {
-            "cell": "gru",
-            "attention": lambda **o: s2s.layers.MonotonicChunkwiseAttention(
-                chunk_score="general", inference_mode="hard", **o
-            ),
         },
     ),
 }
