@@ -1,5 +1,8 @@
 """What attentions take their scores from."""
 
+import doctest
+import importlib
+
 import numpy as np
 import pytest
 
@@ -64,6 +67,13 @@ def test_layers_as_scores_are_saved():
 def test_bad_arguments_are_named(options, message):
     with pytest.raises(ValueError, match=message):
         LocalAttention(**options)
+
+
+@pytest.mark.parametrize("kind", ["coverage", "local", "monotonic"])
+def test_the_examples_run(kind):
+    name = f"keras_s2s.layers.{kind}_attention"
+    outcome = doctest.testmod(importlib.import_module(name))
+    assert outcome.failed == 0 and outcome.attempted > 2
 
 
 def test_a_bad_chunk_score_is_named():
