@@ -66,13 +66,8 @@ def test_it_equals_a_slow_loop():
         laws.assert_close(logits[row, : len(target)], expected, 1e-12)
 
 
-def test_more_layers_are_steps_of_a_whole():
-    # Dropout between them has a mask for each step.
-    def make(dtype):
-        return make_pair(dtype, num_layers=2, dropout=0.5)
-
-    laws.check_steps_equal_whole(make)
-    encoder, decoder = make("float32")
+def test_more_layers_with_dropout_between_them_are_steps_of_a_whole():
+    encoder, decoder = make_pair("float32", num_layers=2, dropout=0.5)
     source_ids, target_ids, _ = laws.sentences()
     memory = encoder(source_ids)
     plain, trained = (
@@ -80,3 +75,6 @@ def test_more_layers_are_steps_of_a_whole():
         for training in (False, True)
     )
     assert np.any(plain != trained)
+    steps = laws.run_steps(decoder, target_ids[:, None], memory)[:, 0]
+    is_real = target_ids != 0
+    laws.assert_close(laws.numpy(steps)[is_real], plain[is_real], 1e-5)
