@@ -94,7 +94,9 @@ def test_padding_changes_nothing(name):
     laws.check_padding_changes_nothing(functools.partial(laws.pair, name))
 
 
-@pytest.mark.parametrize("name", ["default", "unfed", "vaswani", "llama"])
+@pytest.mark.parametrize(
+    "name", ["default", "unfed", "chunkwise", "vaswani", "llama"]
+)
 def test_steps_equal_whole(name):
     laws.check_steps_equal_whole(functools.partial(laws.pair, name))
 

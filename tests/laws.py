@@ -74,6 +74,45 @@ PAIRS = {
         {"attention": None, "context": "mean", "input_feeding": False},
     ),
 }
+# The same of attentions with a state, or of what they are made of.
+ATTENTION_PAIRS = {
+    "coverage": (
+        {"bidirectional": False},
+        {
+            "attention": lambda **o: s2s.layers.CoverageAttention(4, **o),
+            "readout": "state",
+        },
+    ),
+    "predictive": (
+        {"cell": "gru", "bidirectional": False},
+        {
+            "cell": "gru",
+            "attention": lambda **o: s2s.layers.LocalAttention(2, **o),
+            "input_feeding": False,
+        },
+    ),
+    "conditional": (
+        {"cell": "gru", "bidirectional": False},
+        {
+            "cell": "conditional_gru",
+            "attention": lambda **o: s2s.layers.LocalAttention(
+                1, "monotonic", "additive", **o
+            ),
+            "readout": "deep",
+        },
+    ),
+    "chunkwise": (
+        {"cell": "gru", "bidirectional": False},
+        {
+            "cell": "gru",
+            "attention": lambda **o: s2s.layers.MonotonicChunkwiseAttention(
+                score="dot", **o
+            ),
+            "input_feeding": False,
+        },
+    ),
+}
+RNN_PAIRS = {**PAIRS, **ATTENTION_PAIRS}
 GROUPED = {
     "num_heads": 4,
     "num_kv_heads": 2,
@@ -118,7 +157,7 @@ MIXED_PAIRS = {
     ),
     "transformer over rnn": ({"cell": "gru"}, {}),
 }
-EVERY_PAIR = {**PAIRS, **TRANSFORMER_PAIRS, **MIXED_PAIRS}
+EVERY_PAIR = {**RNN_PAIRS, **TRANSFORMER_PAIRS, **MIXED_PAIRS}
 # Encoder and decoder have one vocabulary and one embedding.
 SHARED = ("grouped",)
 SIZES = {"embedding_dim": 4, "units": 5}
@@ -148,7 +187,7 @@ def make_layers(name, **options):
 
 def make_encoder(name, **options):
     options = {**EVERY_PAIR[name][0], **options}
-    if name in PAIRS or name.endswith("over rnn"):
+    if name in RNN_PAIRS or name.endswith("over rnn"):
         return s2s.layers.RNNEncoder(SOURCE_SIZE, **{**SIZES, **options})
     options = {**TRANSFORMER_SIZES, **options}
     return s2s.layers.TransformerEncoder(SOURCE_SIZE, **options)
@@ -158,7 +197,7 @@ def make_decoder(name, **options):
     given = {**EVERY_PAIR[name][1], **options}
     if callable(given.get("attention")):
         given["attention"] = given["attention"](**options)
-    if name in PAIRS or name.endswith("over transformer"):
+    if name in RNN_PAIRS or name.endswith("over transformer"):
         return s2s.layers.RNNDecoder(TARGET_SIZE, **{**SIZES, **given})
     size = SOURCE_SIZE if name in SHARED else TARGET_SIZE
     return s2s.layers.TransformerDecoder(size, **{**TRANSFORMER_SIZES, **given})

@@ -61,8 +61,12 @@ PUBLIC_NAMES = {
     "export": ["to_ctranslate2"],
     "layers": [
         "AdditiveAttention",
+        "CoverageAttention",
         "Decoder",
         "Encoder",
+        "LocalAttention",
+        "MonotonicAttention",
+        "MonotonicChunkwiseAttention",
         "MultiHeadAttention",
         "MultiplicativeAttention",
         "RNNDecoder",

@@ -4,8 +4,12 @@ from keras_s2s.layers.attention import AdditiveAttention
 from keras_s2s.layers.attention import Attention
 from keras_s2s.layers.attention import MultiplicativeAttention
 from keras_s2s.layers.bridge import Bridge
+from keras_s2s.layers.coverage_attention import CoverageAttention
 from keras_s2s.layers.decoder import Decoder
 from keras_s2s.layers.encoder import Encoder
+from keras_s2s.layers.local_attention import LocalAttention
+from keras_s2s.layers.monotonic_attention import MonotonicAttention
+from keras_s2s.layers.monotonic_attention import MonotonicChunkwiseAttention
 from keras_s2s.layers.multi_head_attention import MultiHeadAttention
 from keras_s2s.layers.rnn_decoder import RNNDecoder
 from keras_s2s.layers.rnn_encoder import RNNEncoder
@@ -16,8 +20,12 @@ __all__ = [
     "AdditiveAttention",
     "Attention",
     "Bridge",
+    "CoverageAttention",
     "Decoder",
     "Encoder",
+    "LocalAttention",
+    "MonotonicAttention",
+    "MonotonicChunkwiseAttention",
     "MultiHeadAttention",
     "MultiplicativeAttention",
     "RNNDecoder",

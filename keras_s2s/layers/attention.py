@@ -9,6 +9,7 @@ from keras import ops
 from keras_s2s import checks
 from keras_s2s import masking
 from keras_s2s.recurrence import linear
+from keras_s2s.recurrence import scan
 
 Tensor: TypeAlias = Any
 
@@ -17,7 +18,12 @@ class Attention(keras.layers.Layer):
     """What every attention layer is made of, and what users subclass.
 
     `prepare` does once for a memory all that no query changes; `attend`
-    does the rest. A subclass writes `prepare`, `attend` and `build_weights`.
+    does the rest. A subclass writes `prepare`, `build_weights` and either
+    `attend` or only `scores`, which a softmax makes into weights.
+
+    Where a step reads what the steps before it left, `is_stateful` is True,
+    and a subclass writes `initial_state` and `attend_step` instead of
+    `attend`: queries are then attended in their order, one after the other.
 
     Masking: weights are exactly 0 where `mask` is False.
 
@@ -25,6 +31,7 @@ class Attention(keras.layers.Layer):
         query: float `(B, T, Q)`.
         value: float `(B, S, D)`. The memory.
         mask: bool `(B, S)` or None. True where the memory is real.
+        training: bool or None. Whether noise is drawn, where there is any.
 
     Returns:
         context: float `(B, T, D)`. The weighted sum of the memory.
@@ -34,16 +41,28 @@ class Attention(keras.layers.Layer):
     # The entries of what `prepare` returns that `attend` uses in no other
     # way than as the weights of `linear`: their gradients are deferred.
     linear_entries: tuple[str, ...] = ()
+    is_stateful: bool = False
+    # Whether training adds `weights_loss` to the loss of a decoder.
+    has_loss: bool = False
 
     def build(self, query_shape: tuple, value_shape: tuple) -> None:
         self.build_weights(query_shape[-1], value_shape[-1])
 
     def call(
-        self, query: Tensor, value: Tensor, mask: Tensor | None = None
+        self,
+        query: Tensor,
+        value: Tensor,
+        mask: Tensor | None = None,
+        training: bool | None = None,
     ) -> tuple[Tensor, Tensor]:
         if mask is None:
             mask = ops.ones(ops.shape(value)[:2], "bool")
-        return self.attend(query, self.prepare(value, mask))
+        prepared = self.prepare(value, mask)
+        if not self.is_stateful:
+            return self.attend(query, prepared)
+        state = self.initial_state(value, mask, 1)
+        noise = self.draw_noise(query, mask, training)
+        return self._attend_in_order(query, prepared, state, noise)
 
     def build_weights(self, query_dim: int, value_dim: int) -> None:
         """Makes the weights from the sizes of queries and memory."""
@@ -56,11 +75,104 @@ class Attention(keras.layers.Layer):
         """Float `(B, S, D)`, bool `(B, S)` -> dict of tensors `(B, ...)`."""
         raise NotImplementedError
 
+    def scores(self, query: Tensor, prepared: dict[str, Tensor]) -> Tensor:
+        """Float `(B, T, Q)` -> what a softmax makes weights of, `(B, T, S)`."""
+        raise NotImplementedError
+
     def attend(
         self, query: Tensor, prepared: dict[str, Tensor]
     ) -> tuple[Tensor, Tensor]:
         """Float `(B, T, Q)` -> context `(B, T, D)`, weights `(B, T, S)`."""
+        return weigh(self.scores(query, prepared), prepared)
+
+    def initial_state(
+        self, value: Tensor, mask: Tensor, beam_size: int
+    ) -> dict[str, Tensor]:
+        """Returns what the first step reads: dict of float `(B, K, ...)`."""
+        return {}
+
+    def attend_step(
+        self,
+        query: Tensor,
+        prepared: dict[str, Tensor],
+        state: dict[str, Tensor],
+        noise: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        """One step of K hypotheses.
+
+        Args:
+            query: float `(B, K, Q)`.
+            prepared: dict, from `prepare`.
+            state: dict, from the step before.
+            noise: float `(B, K, S)`, this step's part of `draw_noise`.
+
+        Returns:
+            Context `(B, K, D)`, weights `(B, K, S)` and the next state.
+        """
+        return *self.attend(query, prepared), state
+
+    def draw_noise(
+        self, like: Tensor, mask: Tensor, training: bool | None
+    ) -> Tensor | None:
+        """Returns the noise of all steps, or None: always outside training.
+
+        It is drawn before their loop, which runs each step twice.
+
+        Args:
+            like: float `(..., D)`. A value for each query.
+            mask: bool `(B, S)`. The memory's.
+            training: bool or None.
+
+        Returns:
+            Float `(..., S)` or None.
+        """
+        return None
+
+    def weights_loss(self, weights: Tensor, mask: Tensor) -> Tensor:
+        """A loss of the weights of a whole target, where `has_loss`.
+
+        Args:
+            weights: float `(B, T, S)`, 0 on padding.
+            mask: bool `(B, T)`. True where the target is real.
+
+        Returns:
+            Float scalar.
+        """
         raise NotImplementedError
+
+    def scan_options(self, prepared: dict, layers: Any = ()) -> dict[str, Any]:
+        """What a scan is told of this layer and of others in its step."""
+        return {
+            "constants": prepared,
+            "deferred": [prepared[key] for key in self.linear_entries],
+            "variables": [
+                v for layer in [self, *layers] for v in layer.variables
+            ],
+        }
+
+    def _attend_in_order(
+        self, query: Tensor, prepared: dict, state: dict, noise: Any
+    ) -> tuple[Tensor, Tensor]:
+        inputs = {"query": query}
+        if noise is not None:
+            inputs["noise"] = noise
+        # (B, T, Q) -> (T, B, 1, Q)
+        inputs = keras.tree.map_structure(
+            lambda x: ops.expand_dims(ops.swapaxes(x, 0, 1), 2), inputs
+        )
+
+        def step(state: dict, inputs: dict, prepared: dict) -> tuple:
+            *outputs, state = self.attend_step(
+                inputs["query"], prepared, state, inputs.get("noise")
+            )
+            return state, outputs
+
+        options = self.scan_options(prepared)
+        outputs, _ = scan(step, state, inputs, **options)
+        context, weights = (
+            ops.swapaxes(ops.squeeze(values, 2), 0, 1) for values in outputs
+        )
+        return context, weights
 
 
 def weigh(scores: Tensor, prepared: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
@@ -96,6 +208,7 @@ class AdditiveAttention(Attention):
         checks.check_positive("units", units)
         self.units = units
         self.normalize = normalize
+        self.has_bias = normalize
 
     def build_weights(self, query_dim: int, value_dim: int) -> None:
         self.query_kernel = self.add_weight(
@@ -117,28 +230,36 @@ class AdditiveAttention(Attention):
                 initializer=keras.initializers.Constant(self.units**-0.5),
                 name="scale",
             )
+        if self.has_bias:
             self.bias = self.add_weight(
                 shape=(self.units,), initializer="zeros", name="bias"
             )
 
     def prepare(self, value: Tensor, mask: Tensor) -> dict[str, Tensor]:
         keys = linear(value, self.value_kernel)
-        if self.normalize:
+        if self.has_bias:
             keys = keys + ops.cast(self.bias, keys.dtype)
         return {"keys": keys, "value": value, "mask": mask}
 
-    def attend(
-        self, query: Tensor, prepared: dict[str, Tensor]
-    ) -> tuple[Tensor, Tensor]:
+    def scores(
+        self,
+        query: Tensor,
+        prepared: dict[str, Tensor],
+        feature: Tensor | None = None,
+    ) -> Tensor:
+        """As in `Attention`; `feature` `(B, T, S, A)` joins query and keys."""
         query = ops.expand_dims(linear(query, self.query_kernel), 2)
         # (B, T, 1, A) + (B, 1, S, A)
-        hidden = ops.tanh(query + ops.expand_dims(prepared["keys"], 1))
+        hidden = query + ops.expand_dims(prepared["keys"], 1)
+        if feature is not None:
+            hidden = hidden + feature
+        hidden = ops.tanh(hidden)
         vector = ops.cast(self.score_vector, hidden.dtype)
         if self.normalize:
             scale = ops.cast(self.scale, hidden.dtype)
             vector = vector * (scale * ops.rsqrt(ops.sum(vector * vector)))
         scores = linear(hidden, ops.expand_dims(vector, 1))
-        return weigh(ops.squeeze(scores, -1), prepared)
+        return ops.squeeze(scores, -1)
 
     def get_config(self) -> dict[str, Any]:
         config = {"units": self.units, "normalize": self.normalize}
@@ -201,10 +322,8 @@ class MultiplicativeAttention(Attention):
         keys = ops.transpose(keys, (0, 2, 1))
         return {"keys": keys, "value": value, "mask": mask}
 
-    def attend(
-        self, query: Tensor, prepared: dict[str, Tensor]
-    ) -> tuple[Tensor, Tensor]:
-        return weigh(linear(query, prepared["keys"]), prepared)
+    def scores(self, query: Tensor, prepared: dict[str, Tensor]) -> Tensor:
+        return linear(query, prepared["keys"])
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "score": self.score}
@@ -214,9 +333,10 @@ def make_attention(name: Any, units: int, **kwargs: Any) -> Attention | None:
     """Makes an attention layer from its name; a layer or None stays."""
     if name is None or isinstance(name, Attention):
         return name
-    scores = {"multiplicative": "general"}
-    options = ("additive", "multiplicative", "dot", "general", "scaled")
+    options = ("additive", "normalized", "multiplicative")
+    options = (*options, "dot", "general", "scaled")
     checks.check_option("attention", name, (None, *options))
-    if name == "additive":
-        return AdditiveAttention(units, **kwargs)
+    if name in ("additive", "normalized"):
+        return AdditiveAttention(units, name == "normalized", **kwargs)
+    scores = {"multiplicative": "general"}
     return MultiplicativeAttention(scores.get(name, name), **kwargs)

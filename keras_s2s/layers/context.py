@@ -54,39 +54,91 @@ class Reader:
             return {}
         return {"vector": pool_memory(memory, self.kind)}
 
-    def read(self, x: Tensor, context: dict) -> tuple[Tensor, Tensor]:
-        """Float `(B, K, U)` -> `(B, K, C)` and weights, or None for each."""
-        if self.attention is None:
-            vector = context.get("vector")
-            return vector if vector is None else spread(vector, x), None
-        return self.attention.attend(x, context)
+    @property
+    def is_stateful(self) -> bool:
+        """Whether a step reads what the steps before it left."""
+        return self.attention is not None and self.attention.is_stateful
 
-    def read_all(self, x: Tensor, context: dict, layout: Layout) -> Tensor:
-        """As `read`, for all steps, once their states are known."""
+    @property
+    def has_loss(self) -> bool:
+        """Whether training adds a loss of the weights."""
+        return self.attention is not None and self.attention.has_loss
+
+    def initial_state(
+        self, memory: dict[str, Any], beam_size: int
+    ) -> dict[str, Tensor]:
+        """The parts of a first state that belong to the attention.
+
+        `alignment`, where the last step looked, float `(B, K, S)`, for the
+        search; and `attention`, where `read` has a state.
+        """
+        if self.attention is None:
+            return {}
+        value, mask = memory["outputs"], memory["mask"]
+        rows, length = ops.shape(mask)
+        shape = (rows, beam_size, length)
+        state = {"alignment": ops.zeros(shape, self.attention.compute_dtype)}
+        if self.is_stateful:
+            first = self.attention.initial_state(value, mask, beam_size)
+            state["attention"] = first
+        return state
+
+    def draw_noise(
+        self, like: Tensor, memory: dict[str, Any], training: bool | None
+    ) -> dict[str, Tensor]:
+        """`noise` of all steps, `(..., S)` for `like` `(..., D)`, if any."""
+        noise = None
+        if self.is_stateful:
+            noise = self.attention.draw_noise(like, memory["mask"], training)
+        return {} if noise is None else {"noise": noise}
+
+    def read(
+        self,
+        x: Tensor,
+        context: dict[str, Any],
+        state: dict[str, Tensor],
+        noise: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        """Float `(B, K, U)` -> `(B, K, C)` and weights, or None for each,
+        and the next state."""
         if self.attention is None:
             vector = context.get("vector")
-            return vector if vector is None else layout.spread(vector, x)
+            vector = vector if vector is None else spread(vector, x)
+            return vector, None, state
+        return self.attention.attend_step(x, context, state, noise)
+
+    def read_all(
+        self, x: Tensor, context: dict, layout: Layout, keeps_weights: bool
+    ) -> dict[str, Tensor]:
+        """As `read`, for all steps, once their states are known.
+
+        A dict of `vector` and, where they are kept and there are any,
+        `weights`.
+        """
+        if self.attention is None:
+            vector = context.get("vector")
+            if vector is not None:
+                vector = layout.spread(vector, x)
+            return {"vector": vector}
+
+        def read(x: Tensor, context: dict) -> dict[str, Tensor]:
+            vector, weights = self.attention.attend(x, context)
+            if keeps_weights:
+                return {"vector": vector, "weights": weights}
+            return {"vector": vector}
+
         if not layout.is_packed:
             queries = ops.squeeze(layout.unpack(x), 2)
-            vectors, _ = self.attention.attend(queries, context)
-            return layout.pack(ops.expand_dims(vectors, 2))
+            return {
+                name: layout.pack(ops.expand_dims(values, 2))
+                for name, values in read(queries, context).items()
+            }
 
         def step(state: tuple, x: Tensor, context: dict) -> tuple:
-            return state, self.attention.attend(x, context)[0]
+            return state, read(x, context)
 
-        vectors, _ = layout.scan(step, (), x, **self.scan_options(context))
-        return vectors
-
-    def scan_options(self, context: dict, layers: Any = ()) -> dict[str, Any]:
-        """What a scan is told of the attention and of other layers."""
-        attention = self.attention
-        return {
-            "constants": context,
-            "deferred": [context[key] for key in attention.linear_entries],
-            "variables": [
-                v for layer in [attention, *layers] for v in layer.variables
-            ],
-        }
+        options = self.attention.scan_options(context)
+        return layout.scan(step, (), x, **options)[0]
 
 
 def pool_memory(memory: dict[str, Any], kind: str) -> Tensor:

@@ -11,6 +11,9 @@ from keras_s2s import checks
 from keras_s2s import masking
 from keras_s2s.layers.attention import make_attention
 from keras_s2s.layers.bridge import Bridge
+from keras_s2s.layers.cells import CELLS
+from keras_s2s.layers.conditional_stack import CONDITIONAL
+from keras_s2s.layers.conditional_stack import make_stack
 from keras_s2s.layers.context import KINDS as CONTEXTS
 from keras_s2s.layers.context import Reader
 from keras_s2s.layers.context import spread
@@ -19,7 +22,6 @@ from keras_s2s.layers.dropout import Dropout
 from keras_s2s.layers.embedding import TokenEmbedding
 from keras_s2s.layers.readout import OutputLayer
 from keras_s2s.layers.readout import Readout
-from keras_s2s.layers.stack import RecurrentStack
 from keras_s2s.recurrence import PREFERS_JIT
 from keras_s2s.recurrence import Layout
 from keras_s2s.recurrence import arrange
@@ -42,10 +44,13 @@ class RNNDecoder(Decoder):
         vocabulary_size: int > 0.
         embedding_dim: int > 0. Size of the target embedding.
         units: int > 0. Size of each layer.
-        cell: str. "lstm" or "gru". Default: "lstm".
+        cell: str. "lstm", "gru" or "conditional_gru": a first GRU takes the
+            token, its state asks the memory, and a second one takes what is
+            read, in place of input feeding. Default: "lstm".
         num_layers: int > 0. Default: 1.
-        attention: "additive", "dot", "general" (or "multiplicative"),
-            "scaled", an `Attention` layer, or None. Default: "additive".
+        attention: "additive", "normalized", "dot", "general" (or
+            "multiplicative"), "scaled", an `Attention` layer, or None.
+            Default: "additive".
         input_feeding: bool. Gives the cell the previous readout (with
             attention) or the context (without) beside the token.
             Default: True.
@@ -78,8 +83,8 @@ class RNNDecoder(Decoder):
         Logits, float `(B, T, V)`.
 
     Raises:
-        ValueError: a size is not positive, a name unknown, or the sizes of
-            tied embeddings differ.
+        ValueError: a size is not positive, a name unknown, the sizes of
+            tied embeddings differ, or a conditional cell has no attention.
 
     Example:
 
@@ -95,7 +100,8 @@ class RNNDecoder(Decoder):
     https://arxiv.org/abs/1508.04025; Bahdanau et al., 2015 (attention, deep
     output), https://arxiv.org/abs/1409.0473; Cho et al., 2014 (fixed
     context), https://arxiv.org/abs/1406.1078; Sutskever et al., 2014 (only
-    the first state), https://arxiv.org/abs/1409.3215
+    the first state), https://arxiv.org/abs/1409.3215; Sennrich et al., 2017
+    (conditional GRU), https://arxiv.org/abs/1703.04357
     """
 
     def __init__(
@@ -125,6 +131,9 @@ class RNNDecoder(Decoder):
         checks.check_option("context", context, (None, *CONTEXTS))
         if attention is not None and context is not None:
             checks.fail("context", "None where there is attention", context)
+        checks.check_option("cell", cell, (*CELLS, CONDITIONAL))
+        if cell == CONDITIONAL and attention is None:
+            checks.fail("attention", f"some where `cell` is {cell!r}", None)
         self.vocabulary_size = vocabulary_size
         self.embedding_dim = embedding_dim
         self.units = units
@@ -160,7 +169,8 @@ class RNNDecoder(Decoder):
             self.attention, self.attention_units or self.units, dtype=policy
         )
         self.reader = Reader(self.attention_layer, self.context)
-        has_context = self.attention is not None or self.context is not None
+        has_attention = self.attention is not None
+        has_context = has_attention or self.context is not None
         kind = self.readout or ("attentional" if has_context else "state")
         size = self.embedding_dim if self.tie_embeddings else self.units
         self.readout_layer = Readout(
@@ -176,8 +186,13 @@ class RNNDecoder(Decoder):
             dtype=policy,
             name="output",
         )
+        is_conditional = self.cell == CONDITIONAL
+        takes_feed = has_attention and not is_conditional
         # Whether each step reads what the step before wrote, beside the state.
-        self.feeds_back = self.input_feeding and self.attention is not None
+        self.feeds_back = self.input_feeding and takes_feed
+        # Whether the memory is read step by step, in the loop of the cells.
+        reads_in_loop = is_conditional or self.reader.is_stateful
+        self.is_joint = self.feeds_back or reads_in_loop
         # Whether each step reads the one context of the whole target.
         self.feeds_context = self.input_feeding and self.context is not None
 
@@ -185,7 +200,7 @@ class RNNDecoder(Decoder):
         context_dim = self.reader.build(self.units, memory_shape)
         self.embedding.build()
         self.readout_layer.build(self.units, context_dim, self.embedding_dim)
-        features_dim = self.readout_layer.dim
+        self.features_dim = features_dim = self.readout_layer.dim
         if self.tie_embeddings and features_dim != self.embedding_dim:
             checks.fail(
                 "embedding_dim",
@@ -201,7 +216,7 @@ class RNNDecoder(Decoder):
         token_dim = self.embedding_dim
         if self.feeds_context:
             token_dim += context_dim
-        self.stack = RecurrentStack(
+        self.stack = make_stack(
             self.cell,
             self.units,
             self.num_layers,
@@ -211,7 +226,7 @@ class RNNDecoder(Decoder):
             dtype=self.dtype_policy,
             name="stack",
         )
-        self.stack.build((None, token_dim))
+        self.stack.build((None, token_dim), context_dim)
         self.bridge_layer = Bridge(
             self.bridge,
             self.stack.state_sizes,
@@ -220,42 +235,54 @@ class RNNDecoder(Decoder):
         )
         self.bridge_layer.build(memory_shape)
 
-    def call(
-        self,
-        target_ids: Tensor,
-        memory: dict[str, Any],
-        training: bool | None = None,
-    ) -> Tensor:
-        return self.project(self.features(target_ids, memory, training))
-
     def features(
-        self,
-        target_ids: Tensor,
-        memory: dict[str, Any],
-        training: bool | None = None,
+        self, target_ids: Tensor, memory: dict, training: bool | None = None
     ) -> Tensor:
         """As `call`, but float `(B, T, R)`: what the output layer sees."""
-        layout = arrange(
-            masking.before_padding(target_ids, self.pad_id),
-            compiled=self.supports_jit,
-            carries=False,
-        )
+        found = self.attended_features(target_ids, memory, training, False)
+        return found["features"]
+
+    def attended_features(
+        self,
+        target_ids: Tensor,
+        memory: dict[str, Any],
+        training: bool | None = None,
+        keeps_weights: bool = True,
+    ) -> dict[str, Tensor]:
+        """A dict of `features` and, where kept, `weights`, `(B, T, S)`."""
+        mask = masking.before_padding(target_ids, self.pad_id)
+        layout = arrange(mask, compiled=self.supports_jit, carries=False)
         memory = layout.sort(memory)
         context = self.prepare(memory)
         state = self.initial_state(memory, 1, 0)
         state.pop("alignment", None)
         ids = layout.pack(ops.expand_dims(target_ids, -1))
         inputs = self._embed(ids, context, training, layout.spread)
-        if self.feeds_back:
-            x = self._run_joint(inputs, state, context, layout, training)
+        adds_loss = training and self.reader.has_loss
+        keeps_weights = keeps_weights or adds_loss
+        if self.is_joint:
+            like = inputs["projected"]
+            inputs["masks"] = self.stack.dropout_masks(like, training)
+            inputs.update(self.reader.draw_noise(like, memory, training))
+            found = self._run_joint(
+                inputs, state, context, layout, keeps_weights
+            )
         else:
             x = self.stack.run(
                 inputs["projected"], state["cells"], layout, training
             )
-            vector = self.reader.read_all(x, context, layout)
-            x = self.readout_layer(x, vector, inputs["token"])
-        x = self.dropout_layer(x, training=training)
-        return ops.squeeze(layout.unpack(x), 2)
+            found = self.reader.read_all(x, context, layout, keeps_weights)
+            vector, token = found.pop("vector"), inputs.get("token")
+            found["features"] = self.readout_layer(x, vector, token)
+        x = self.dropout_layer(found["features"], training=training)
+        found = {
+            name: ops.squeeze(layout.unpack(values), 2)
+            for name, values in {**found, "features": x}.items()
+        }
+        if adds_loss:
+            weights = found["weights"]
+            self.add_loss(self.attention_layer.weights_loss(weights, mask))
+        return found
 
     def project(self, features: Tensor) -> Tensor:
         """Float `(..., R)` -> logits `(..., V)`."""
@@ -269,39 +296,26 @@ class RNNDecoder(Decoder):
     def initial_state(
         self, memory: dict[str, Any], beam_size: int, max_length: int
     ) -> dict[str, Any]:
-        outputs = memory["outputs"]
         tensors = [
             ops.repeat(ops.expand_dims(tensor, 1), beam_size, axis=1)
             for tensor in self.bridge_layer(memory)
         ]
         state = {"cells": self.stack.group(tensors)}
-        rows, length = ops.shape(outputs)[0], ops.shape(outputs)[1]
+        state.update(self.reader.initial_state(memory, beam_size))
         if self.feeds_back:
-            shape = (rows, beam_size, self.feed_dim)
+            shape = (ops.shape(tensors[0])[0], beam_size, self.feed_dim)
             state["feed"] = ops.zeros(shape, self.compute_dtype)
-        if self.attention_layer is not None:
-            shape = (rows, beam_size, length)
-            state["alignment"] = ops.zeros(shape, self.compute_dtype)
         return state
 
     def step(
-        self,
-        token_ids: Tensor,
-        state: dict[str, Any],
-        context: dict[str, Any],
-        position: Tensor,
+        self, token_ids: Tensor, state: dict, context: dict, position: Tensor
     ) -> tuple[Tensor, dict[str, Any]]:
         inputs = self._embed(token_ids, context, False, spread)
-        x, cells = self.stack.advance(
-            inputs["projected"], state["cells"], state.get("feed")
-        )
-        new_state = {"cells": cells}
-        vector, weights = self.reader.read(x, context)
-        x = self.readout_layer(x, vector, inputs["token"])
-        if self.feeds_back:
-            new_state["feed"] = self._feed(x, vector)
+        x, weights, new_state = self._advance(inputs, state, context)
         if "alignment" in state:
             new_state["alignment"] = weights
+        if "features" in state:
+            new_state["features"] = x
         return self.project(x), new_state
 
     def _embed(
@@ -314,12 +328,30 @@ class RNNDecoder(Decoder):
         if self.feeds_context:
             vector = spread(context["vector"], embedded)
             inputs = ops.concatenate([embedded, vector], axis=-1)
-        projected = self.stack.project(inputs)
+        inputs = {"projected": self.stack.project(inputs)}
         token = self.readout_layer.project_token(embedded)
-        return {"projected": projected, "token": token}
+        return inputs if token is None else {**inputs, "token": token}
 
-    def _feed(self, readout: Tensor, vector: Tensor) -> Tensor:
-        return vector if self.readout_layer.kind == "state" else readout
+    def _advance(
+        self, inputs: dict[str, Any], state: dict[str, Any], context: dict
+    ) -> tuple[Tensor, Tensor, dict[str, Any]]:
+        """One step: what the output sees, the weights, the next state."""
+
+        def read(query: Tensor) -> tuple:
+            before = state.get("attention", {})
+            noise = inputs.get("noise")
+            return self.reader.read(query, context, before, noise)
+
+        x, cells, found = self.stack.advance_and_read(inputs, state, read)
+        vector, weights, attention = found
+        x = self.readout_layer.call(x, vector, inputs.get("token"))
+        new_state = {"cells": cells}
+        if attention:
+            new_state["attention"] = attention
+        if self.feeds_back:
+            is_state = self.readout_layer.kind == "state"
+            new_state["feed"] = vector if is_state else x
+        return x, weights, new_state
 
     def _run_joint(
         self,
@@ -327,28 +359,19 @@ class RNNDecoder(Decoder):
         state: dict,
         context: dict,
         layout: Layout,
-        training: Any,
-    ) -> Tensor:
+        keeps_weights: bool,
+    ) -> dict[str, Tensor]:
         """All layers, attention and readout in one loop."""
-        inputs["masks"] = self.stack.dropout_masks(
-            inputs["projected"], training
-        )
 
         def step(state: dict, inputs: dict, context: dict) -> tuple:
-            x, cells = self.stack.advance(
-                inputs["projected"],
-                state["cells"],
-                state["feed"],
-                inputs["masks"],
-            )
-            vector, _ = self.reader.read(x, context)
-            x = self.readout_layer.call(x, vector, inputs.get("token"))
-            return {"cells": cells, "feed": self._feed(x, vector)}, x
+            x, weights, state = self._advance(inputs, state, context)
+            outputs = {"features": x}
+            if keeps_weights:
+                outputs["weights"] = weights
+            return state, outputs
 
-        if inputs["token"] is None:
-            inputs.pop("token")
         layers = [self.stack, self.readout_layer]
-        options = self.reader.scan_options(context, layers)
+        options = self.attention_layer.scan_options(context, layers)
         return layout.scan(step, state, inputs, **options)[0]
 
     def get_config(self) -> dict[str, Any]:

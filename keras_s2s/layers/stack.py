@@ -1,5 +1,6 @@
 """Recurrent layers, one upon the other."""
 
+from collections.abc import Callable
 from typing import Any
 from typing import TypeAlias
 
@@ -99,7 +100,7 @@ class RecurrentStack(keras.layers.Layer):
             for layer in range(num_layers)
         ]
 
-    def build(self, input_shape: tuple) -> None:
+    def build(self, input_shape: tuple, context_dim: int | None = None) -> None:
         size = input_shape[-1]
         for cell in self.cells:
             cell.build((None, size))
@@ -165,15 +166,46 @@ class RecurrentStack(keras.layers.Layer):
         masks: Any = (),
     ) -> tuple[Tensor, list[list[Tensor]]]:
         """One step of all layers: the last output, and the states."""
-        new_states = [self.cells[0].advance(projected, states[0], feed)]
-        x = new_states[0][0]
-        for layer, cell in enumerate(self.cells[1:], start=1):
+        first = self.cells[0].advance(projected, states[0], feed)
+        return self.advance_others(first, states[1:], masks)
+
+    def advance_others(
+        self,
+        first: list[Tensor],
+        states: list[list[Tensor]],
+        masks: Any = (),
+    ) -> tuple[Tensor, list[list[Tensor]]]:
+        """As `advance`, once the first layer has its new state."""
+        new_states = [first]
+        x = first[0]
+        for number, cell in enumerate(self.cells[1:]):
             if masks:
-                x = x * masks[layer - 1]
-            new_states.append(cell.advance(cell.project(x), states[layer]))
+                x = x * masks[number]
+            new_states.append(cell.advance(cell.project(x), states[number]))
             output = new_states[-1][0]
             x = output + x if self.residual else output
         return x, new_states
+
+    def advance_and_read(
+        self, inputs: dict[str, Any], state: dict[str, Any], read: Callable
+    ) -> tuple[Tensor, list[list[Tensor]], tuple]:
+        """One step of all layers, and of what they read of a memory.
+
+        Args:
+            inputs: dict of `projected` and, in training, `masks`.
+            state: dict of `cells`, their states, and maybe `feed`.
+            read: callable `read(query)`. Returns a tuple, what is read first.
+
+        Returns:
+            The last output, the states, and what `read` returned.
+        """
+        x, cells = self.advance(
+            inputs["projected"],
+            state["cells"],
+            state.get("feed"),
+            inputs.get("masks", ()),
+        )
+        return x, cells, read(x)
 
     def get_config(self) -> dict[str, Any]:
         config = {

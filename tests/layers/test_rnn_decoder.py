@@ -99,7 +99,7 @@ def test_tied_embeddings_are_one_matrix():
         ({"embedding_dim": -4}, "`embedding_dim` must be an integer >= 1"),
         ({"units": 0}, "`units` must be an integer >= 1"),
         ({"num_layers": 0}, "`num_layers` must be an integer >= 1"),
-        ({"cell": "rnn"}, r"`cell` must be one of \['lstm', 'gru'\]"),
+        ({"cell": "rnn"}, r"`cell` must be one of \['lstm', 'gru', 'cond"),
         ({"attention": "cosine"}, r"`attention` must be one of \[None, "),
         ({"bridge": "copy"}, r"`bridge` must be one of \['dense'"),
         ({"readout": "wide"}, r"`readout` must be one of \['attentional'"),
@@ -111,6 +111,10 @@ def test_tied_embeddings_are_one_matrix():
             r"`context` must be one of \[None, 'state', 'mean'\]",
         ),
         ({"context": "mean"}, "`context` must be None where there is atten"),
+        (
+            {"cell": "conditional_gru", "attention": None},
+            "`attention` must be some where `cell` is 'conditional_gru'",
+        ),
         (
             {"tie_embeddings": True, "readout_units": 7},
             "`embedding_dim` must be the size of the readout, 7, where the "
