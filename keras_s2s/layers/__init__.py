@@ -4,9 +4,12 @@ from keras_s2s.layers.attention import AdditiveAttention
 from keras_s2s.layers.attention import Attention
 from keras_s2s.layers.attention import MultiplicativeAttention
 from keras_s2s.layers.bridge import Bridge
+from keras_s2s.layers.conv_encoder import ConvEncoder
 from keras_s2s.layers.decoder import Decoder
 from keras_s2s.layers.encoder import Encoder
 from keras_s2s.layers.multi_head_attention import MultiHeadAttention
+from keras_s2s.layers.pooling_encoder import PoolingEncoder
+from keras_s2s.layers.pyramidal_rnn_encoder import PyramidalRNNEncoder
 from keras_s2s.layers.rnn_decoder import RNNDecoder
 from keras_s2s.layers.rnn_encoder import RNNEncoder
 from keras_s2s.layers.transformer_decoder import TransformerDecoder
@@ -16,10 +19,13 @@ __all__ = [
     "AdditiveAttention",
     "Attention",
     "Bridge",
+    "ConvEncoder",
     "Decoder",
     "Encoder",
     "MultiHeadAttention",
     "MultiplicativeAttention",
+    "PoolingEncoder",
+    "PyramidalRNNEncoder",
     "RNNDecoder",
     "RNNEncoder",
     "TransformerDecoder",

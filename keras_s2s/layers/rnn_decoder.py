@@ -42,7 +42,8 @@ class RNNDecoder(Decoder):
         vocabulary_size: int > 0.
         embedding_dim: int > 0. Size of the target embedding.
         units: int > 0. Size of each layer.
-        cell: str. "lstm" or "gru". Default: "lstm".
+        cell: str. "lstm", "gru", "layer_norm_lstm" or "layer_norm_gru".
+            Default: "lstm".
         num_layers: int > 0. Default: 1.
         attention: "additive", "dot", "general" (or "multiplicative"),
             "scaled", an `Attention` layer, or None. Default: "additive".
