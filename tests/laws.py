@@ -73,6 +73,18 @@ PAIRS = {
         {},
         {"attention": None, "context": "mean", "input_feeding": False},
     ),
+    "gnmt": (
+        {
+            "cell": "layer_norm_lstm",
+            "num_layers": 3,
+            "bidirectional_layers": 1,
+        },
+        {"cell": "layer_norm_gru", "num_layers": 2},
+    ),
+    "layer norm": (
+        {"cell": "layer_norm_gru"},
+        {"cell": "layer_norm_lstm", "attention": "dot"},
+    ),
 }
 GROUPED = {
     "num_heads": 4,
@@ -310,10 +322,12 @@ def check_padding_changes_nothing(make):
         found["logits"][:, :4][is_real], expected["logits"][is_real], tolerance
     )
     memory, padded = expected["memory"], found["memory"]
-    is_real = source_ids != 0
-    np.testing.assert_array_equal(padded["mask"], pad(memory["mask"], 3))
+    is_real = memory["mask"]
+    length = is_real.shape[1]
+    more = padded["mask"].shape[1] - length
+    np.testing.assert_array_equal(padded["mask"], pad(is_real, more))
     assert_close(
-        padded["outputs"][:, :5][is_real],
+        padded["outputs"][:, :length][is_real],
         memory["outputs"][is_real],
         tolerance,
     )

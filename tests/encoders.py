@@ -1,0 +1,98 @@
+"""Encoders that are not those of `laws.py`, each with a decoder."""
+
+import functools
+
+import numpy as np
+
+import keras_s2s as s2s
+from tests import laws
+from tests.layers import transformers
+
+# The class and its options.
+ENCODERS = {
+    "convolutional": (
+        s2s.layers.ConvEncoder,
+        {"units": 5, "num_layers": 2, "max_positions": 12},
+    ),
+    "wide": (
+        s2s.layers.ConvEncoder,
+        {
+            "units": 3,
+            "num_layers": 1,
+            "kernel_size": 7,
+            "positions": "sinusoidal",
+        },
+    ),
+    "pyramidal": (
+        s2s.layers.PyramidalRNNEncoder,
+        {"units": 5, "cell": "gru", "num_layers": 2},
+    ),
+    "high pyramid": (s2s.layers.PyramidalRNNEncoder, {"units": 3}),
+    "pooling": (
+        s2s.layers.PoolingEncoder,
+        {"pool_size": 3, "max_positions": 12},
+    ),
+    "even pooling": (
+        s2s.layers.PoolingEncoder,
+        {"pool_size": 2, "positions": None},
+    ),
+}
+# One of each class, and the pair of `laws` whose decoder it gets.
+PAIRS = {
+    "convolutional": "default",
+    "pyramidal": "default",
+    "pooling": "transformer",
+}
+
+
+def make_encoder(name, **options):
+    kind, own = ENCODERS[name]
+    sizes = {"vocabulary_size": laws.SOURCE_SIZE, "embedding_dim": 4}
+    return kind(**{**sizes, **own, **options})
+
+
+def drawn(name):
+    """An encoder of float64 with random weights."""
+    encoder = make_encoder(name, dtype="float64")
+    encoder.build((None, None))
+    random = np.random.default_rng(0)
+    for weight in encoder.trainable_weights:
+        weight.assign(random.normal(size=weight.shape))
+    return encoder
+
+
+@functools.cache
+def pair(name, dtype="float32"):
+    """Returns a built encoder and decoder with random weights."""
+    encoder = make_encoder(name, dtype=dtype)
+    return laws.build(encoder, laws.make_decoder(PAIRS[name], dtype=dtype))
+
+
+@functools.cache
+def model_of(name):
+    return s2s.models.Seq2Seq(*pair(name))
+
+
+def embed(encoder, ids):
+    """Embeddings and positions of one row, slowly."""
+    (table,) = transformers.weights_of(encoder.embedding)
+    x = table[ids]
+    if encoder.positions == "sinusoidal":
+        rows = [transformers.sinusoid(n, x.shape[1]) for n in range(len(ids))]
+        x = x + np.stack(rows)
+    elif encoder.positions == "learned":
+        x = x + transformers.weights_of(encoder.positions_layer)[0][: len(ids)]
+    return x
+
+
+def check_equals_slow(encoder, slow):
+    """Compares outputs with `slow(encoder, ids)` of each row by itself."""
+    source_ids = laws.sentences()[0]
+    memory = laws.numpy(encoder(source_ids))
+    np.testing.assert_array_equal(memory["mask"], source_ids != 0)
+    assert set(memory) == {"outputs", "mask"}
+    for row, ids in enumerate(source_ids):
+        ids = ids[ids != 0]
+        found = memory["outputs"][row]
+        laws.assert_close(found[: len(ids)], slow(encoder, ids), 1e-12)
+        assert not np.any(found[len(ids) :])
