@@ -36,12 +36,23 @@ ENCODERS = {
         s2s.layers.PoolingEncoder,
         {"pool_size": 2, "positions": None},
     ),
+    "gnmt": (
+        s2s.layers.RNNEncoder,
+        {
+            "units": 5,
+            "cell": "layer_norm_lstm",
+            "num_layers": 2,
+            "bidirectional_layers": 1,
+        },
+    ),
 }
-# One of each class, and the pair of `laws` whose decoder it gets.
+# One of each kind, the pair of `laws` whose decoder it gets, and what else
+# this decoder is told.
 PAIRS = {
-    "convolutional": "default",
-    "pyramidal": "default",
-    "pooling": "transformer",
+    "convolutional": ("mean", {}),
+    "pyramidal": ("default", {}),
+    "pooling": ("mean", {}),
+    "gnmt": ("default", {"cell": "layer_norm_gru"}),
 }
 
 
@@ -61,11 +72,16 @@ def drawn(name):
     return encoder
 
 
+def make_layers(name, **options):
+    decoder, own = PAIRS[name]
+    decoder = laws.make_decoder(decoder, **own, **options)
+    return make_encoder(name, **options), decoder
+
+
 @functools.cache
 def pair(name, dtype="float32"):
     """Returns a built encoder and decoder with random weights."""
-    encoder = make_encoder(name, dtype=dtype)
-    return laws.build(encoder, laws.make_decoder(PAIRS[name], dtype=dtype))
+    return laws.build(*make_layers(name, dtype=dtype))
 
 
 @functools.cache

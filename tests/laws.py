@@ -73,18 +73,6 @@ PAIRS = {
         {},
         {"attention": None, "context": "mean", "input_feeding": False},
     ),
-    "gnmt": (
-        {
-            "cell": "layer_norm_lstm",
-            "num_layers": 3,
-            "bidirectional_layers": 1,
-        },
-        {"cell": "layer_norm_gru", "num_layers": 2},
-    ),
-    "layer norm": (
-        {"cell": "layer_norm_gru"},
-        {"cell": "layer_norm_lstm", "attention": "dot"},
-    ),
 }
 GROUPED = {
     "num_heads": 4,
