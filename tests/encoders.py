@@ -62,9 +62,9 @@ def make_encoder(name, **options):
     return kind(**{**sizes, **own, **options})
 
 
-def drawn(name):
-    """An encoder of float64 with random weights."""
-    encoder = make_encoder(name, dtype="float64")
+def drawn(name, **options):
+    """An encoder with random weights, of float64 unless told otherwise."""
+    encoder = make_encoder(name, **{"dtype": "float64", **options})
     encoder.build((None, None))
     random = np.random.default_rng(0)
     for weight in encoder.trainable_weights:
