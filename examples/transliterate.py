@@ -91,9 +91,7 @@ def build_model(source_size, target_size, num_steps, options):
 
 
 def train(options):
-    sources, targets = read_names(
-        options.train, "wd_russian_64", options.names
-    )
+    sources, targets = read_names(options.train, "wd_russian_64", options.names)
     tokenizers = [
         s2s.tokenizers.SentencePieceTokenizer.train(
             names, model_type="char", add_dummy_prefix=False

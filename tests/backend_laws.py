@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import keras_s2s as s2s
+from tests import encoders
 from tests import laws
 from tests import loops
 from tests.recurrence.test_cache import SHAPES
@@ -59,12 +60,32 @@ def results(model):
     return found
 
 
+def encoder_results():
+    """What encoders that are in no model here make, and gradients."""
+    made = [
+        encoders.drawn(name, dtype="float32", **options)
+        for name, options in (
+            ("convolutional", {}),
+            ("even pooling", {}),
+            ("pyramidal", {"cell": "layer_norm_gru"}),
+        )
+    ]
+
+    def total():
+        memories = [encoder(laws.sentences()[0]) for encoder in made]
+        return loops.weighted_sum([memory["outputs"] for memory in memories])
+
+    value, gradients = laws.value_and_gradients(total, laws.weights_of(*made))
+    return laws.numpy([value, *gradients])
+
+
 def write_reference(folder):
     """Writes what TensorFlow computes, and the models it did it with."""
     for name in NAMES:
         model = laws.model_of(name)
         model.save(folder / f"{name}.keras")
         np.savez(folder / f"{name}.npz", **results(model))
+    np.savez(folder / "encoders.npz", *encoder_results())
 
 
 @functools.cache
@@ -87,6 +108,11 @@ def test_it_agrees_with_tensorflow(name):
         laws.assert_close(found[key], expected[key], 1e-4)
     for key in OPTIMIZERS:
         assert found[key][2] < found[key][0]
+
+
+def test_encoders_agree_with_tensorflow():
+    expected = np.load(Path(os.environ["REFERENCE"]) / "encoders.npz")
+    laws.assert_close(encoder_results(), list(expected.values()), 1e-4)
 
 
 @pytest.mark.parametrize("name", ["unfed", "llama"])

@@ -125,7 +125,7 @@ def loop_encoder(encoder, source_ids):
         )
         states += [ops.concatenate(parts, axis=-1) for parts in zip(*last)]
         y = [ops.concatenate(parts, axis=-1) for parts in zip(*outputs)]
-        if layer > 0 and encoder.residual:
+        if layer > 0 and encoder.residual and y[0].shape == x[0].shape:
             y = [one + other for one, other in zip(y, x)]
         x = y
     outputs = ops.stack(x, axis=1)

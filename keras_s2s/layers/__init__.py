@@ -4,6 +4,7 @@ from keras_s2s.layers.attention import AdditiveAttention
 from keras_s2s.layers.attention import Attention
 from keras_s2s.layers.attention import MultiplicativeAttention
 from keras_s2s.layers.bridge import Bridge
+from keras_s2s.layers.conv_encoder import ConvEncoder
 from keras_s2s.layers.coverage_attention import CoverageAttention
 from keras_s2s.layers.decoder import Decoder
 from keras_s2s.layers.encoder import Encoder
@@ -11,6 +12,8 @@ from keras_s2s.layers.local_attention import LocalAttention
 from keras_s2s.layers.monotonic_attention import MonotonicAttention
 from keras_s2s.layers.monotonic_attention import MonotonicChunkwiseAttention
 from keras_s2s.layers.multi_head_attention import MultiHeadAttention
+from keras_s2s.layers.pooling_encoder import PoolingEncoder
+from keras_s2s.layers.pyramidal_rnn_encoder import PyramidalRNNEncoder
 from keras_s2s.layers.rnn_decoder import RNNDecoder
 from keras_s2s.layers.rnn_encoder import RNNEncoder
 from keras_s2s.layers.transformer_decoder import TransformerDecoder
@@ -21,6 +24,7 @@ __all__ = [
     "Attention",
     "Bridge",
     "CoverageAttention",
+    "ConvEncoder",
     "Decoder",
     "Encoder",
     "LocalAttention",
@@ -28,6 +32,8 @@ __all__ = [
     "MonotonicChunkwiseAttention",
     "MultiHeadAttention",
     "MultiplicativeAttention",
+    "PoolingEncoder",
+    "PyramidalRNNEncoder",
     "RNNDecoder",
     "RNNEncoder",
     "TransformerDecoder",

@@ -14,7 +14,8 @@ class Encoder(keras.layers.Layer):
     each float `(B, ...)`, or absent.
 
     An encoder of something else than ids, of images or numbers, overrides
-    `make_input` as well.
+    `make_input` as well; one whose memory has more or fewer positions than
+    the source, `memory_length`.
 
     Example:
 
@@ -39,6 +40,10 @@ class Encoder(keras.layers.Layer):
     def make_input(self) -> keras.KerasTensor:
         """Returns the symbolic input of a functional model."""
         return keras.Input((None,), dtype="int32", name="source_ids")
+
+    def memory_length(self, source_length: int) -> int:
+        """Returns how many positions the memory of so many tokens has."""
+        return source_length
 
     def call(self, source_ids: Any, training: bool | None = None) -> dict:
         raise NotImplementedError(

@@ -22,19 +22,38 @@ class LayerNormalization(keras.layers.LayerNormalization):
     """
 
     def call(self, inputs: Tensor) -> Tensor:
-        dtype = keras.backend.result_type(self.compute_dtype, "float32")
-        gamma, beta = (
-            ops.cast(ops.reshape(weight, (-1,)), dtype)
-            for weight in (self.gamma, self.beta)
-        )
-        outputs = _normalize(ops.cast(inputs, dtype), gamma, beta, self.epsilon)
+        outputs = normalize(inputs, self.gamma, self.beta, self.epsilon)
         return ops.cast(outputs, self.compute_dtype)
+
+
+def normalize(
+    inputs: Tensor, gamma: Any, beta: Any = None, epsilon: float = EPSILON
+) -> Tensor:
+    """Gives each row mean 0 and variance 1, then scales and shifts it.
+
+    Args:
+        inputs: float `(..., D)`.
+        gamma: variable or float tensor `(D,)`. The scale.
+        beta: variable or float tensor `(D,)`, or None. The shift.
+        epsilon: float. Added to the variance.
+
+    Returns:
+        Float `(..., D)`, float32 at least.
+    """
+    dtype = keras.backend.result_type(inputs.dtype, "float32")
+    # As tensors: on TensorFlow a custom gradient refuses a variable.
+    gamma = ops.cast(ops.reshape(gamma, (-1,)), dtype)
+    if beta is None:
+        beta = ops.zeros_like(gamma)
+    else:
+        beta = ops.cast(ops.reshape(beta, (-1,)), dtype)
+    return _normalize(ops.cast(inputs, dtype), gamma, beta, epsilon)
 
 
 def _normalize(
     inputs: Tensor, gamma: Tensor, beta: Tensor, epsilon: float
 ) -> Tensor:
-    """Float `(N, D)`, `(D,)`, `(D,)` -> `(N, D)`.
+    """`normalize`, of tensors of one dtype.
 
     The gradient takes a third of the passes over memory that a derivation of
     each operation takes.

@@ -12,6 +12,8 @@ from keras_s2s import checks
 Tensor: TypeAlias = Any
 
 KINDS = ("sinusoidal", "learned", "rotary", None)
+# Those that are added to embeddings, or nothing.
+ADDED = ("sinusoidal", "learned", None)
 # The longest wavelength over 2 pi, in tokens.
 BASE = 10000.0
 

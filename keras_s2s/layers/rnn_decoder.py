@@ -44,9 +44,10 @@ class RNNDecoder(Decoder):
         vocabulary_size: int > 0.
         embedding_dim: int > 0. Size of the target embedding.
         units: int > 0. Size of each layer.
-        cell: str. "lstm", "gru" or "conditional_gru": a first GRU takes the
-            token, its state asks the memory, and a second one takes what is
-            read, in place of input feeding. Default: "lstm".
+        cell: str. "lstm", "gru", "layer_norm_lstm", "layer_norm_gru" or
+            "conditional_gru": a first GRU takes the token, its state asks the
+            memory, and a second one takes what is read, in place of input
+            feeding. Default: "lstm".
         num_layers: int > 0. Default: 1.
         attention: "additive", "normalized", "dot", "general" (or
             "multiplicative"), "scaled", an `Attention` layer, or None.

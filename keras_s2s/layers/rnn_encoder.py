@@ -8,13 +8,12 @@ from keras import ops
 
 from keras_s2s import checks
 from keras_s2s import masking
-from keras_s2s.layers.cells import make_cell
+from keras_s2s.layers.directions import make_cells
+from keras_s2s.layers.directions import run_cells
 from keras_s2s.layers.dropout import Dropout
 from keras_s2s.layers.embedding import TokenEmbedding
 from keras_s2s.layers.encoder import Encoder
-from keras_s2s.layers.stack import run_cell
 from keras_s2s.recurrence import PREFERS_JIT
-from keras_s2s.recurrence import Layout
 from keras_s2s.recurrence import arrange
 
 Tensor: TypeAlias = Any
@@ -31,15 +30,19 @@ class RNNEncoder(Encoder):
         vocabulary_size: int > 0.
         embedding_dim: int > 0. Size of the embedding.
         units: int > 0. Size of each layer, for each direction.
-        cell: str. "lstm" or "gru". Default: "lstm".
+        cell: str. "lstm", "gru", "layer_norm_lstm" or "layer_norm_gru".
+            Default: "lstm".
         num_layers: int > 0. Default: 1.
         bidirectional: bool. Runs each layer in both directions and
             concatenates their outputs. Default: True.
         dropout: float in [0, 1). Share of the embedding and of what goes
             from layer to layer that is set to 0. Default: 0.0.
         residual: bool. Adds its input to the output of each layer from the
-            second on. Default: True.
+            second on, where both have one size. Default: True.
         pad_id: int >= 0. Default: 0.
+        bidirectional_layers: int >= 0 or None. How many of the lowest layers
+            run in both directions; the others run forward. 1 is GNMT's
+            encoder. Default: all, if bidirectional.
 
     Call arguments:
         source_ids: int32 `(B, S)`.
@@ -47,11 +50,13 @@ class RNNEncoder(Encoder):
 
     Returns:
         Memory, a dict of `outputs`, float `(B, S, D)` with D = `units`, or
-        twice that if bidirectional; `mask`, bool `(B, S)`; `state`, for each
-        layer in turn the last h, and the last c of an LSTM, `(B, D)` each.
+        twice that if the last layer is bidirectional; `mask`, bool `(B, S)`;
+        `state`, for each layer in turn the last h, and the last c of an
+        LSTM, each of the size of its layer's outputs.
 
     Raises:
-        ValueError: a size is not positive, or `dropout` outside [0, 1).
+        ValueError: a size is not positive, `dropout` outside [0, 1), or more
+            `bidirectional_layers` than may be.
 
     Example:
 
@@ -61,7 +66,8 @@ class RNNEncoder(Encoder):
     (2, 3, 32)
 
     Source: Schuster and Paliwal, 1997 (bidirectional); Wu et al., 2016, 3.1
-    (residual), https://arxiv.org/abs/1609.08144
+    and 3.2 (residual, a stack on a bidirectional layer),
+    https://arxiv.org/abs/1609.08144
     """
 
     def __init__(
@@ -75,6 +81,7 @@ class RNNEncoder(Encoder):
         dropout: float = 0.0,
         residual: bool = True,
         pad_id: int = 0,
+        bidirectional_layers: int | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -91,20 +98,30 @@ class RNNEncoder(Encoder):
         self.dropout = dropout
         self.residual = residual
         self.pad_id = pad_id
+        self.bidirectional_layers = bidirectional_layers
         policy = self.dtype_policy
         self.embedding = TokenEmbedding(
             vocabulary_size, embedding_dim, dtype=policy, name="embedding"
         )
         self.dropout_layer = Dropout(dropout, dtype=policy)
-        directions = ("forward", "backward") if bidirectional else ("forward",)
+        num_both = self._count_bidirectional()
         self.cells = [
-            [
-                make_cell(cell, units, dtype=policy, name=f"{name}_{layer}")
-                for name in directions
-            ]
+            make_cells(cell, units, layer < num_both, layer, policy)
             for layer in range(num_layers)
         ]
         self.supports_jit = PREFERS_JIT
+
+    def _count_bidirectional(self) -> int:
+        """How many layers run in both directions."""
+        count = self.bidirectional_layers
+        most = self.num_layers if self.bidirectional else 0
+        if count is None:
+            return most
+        checks.check_integer("bidirectional_layers", count, 0)
+        if count > most:
+            rule = f"at most {most}, the layers that may be bidirectional"
+            checks.fail("bidirectional_layers", rule, count)
+        return count
 
     def build(self, source_ids_shape: tuple) -> None:
         self.embedding.build()
@@ -121,11 +138,11 @@ class RNNEncoder(Encoder):
         layout = arrange(mask, compiled=self.supports_jit)
         x = self.embedding(layout.pack(source_ids))
         x = self.dropout_layer(x, training=training)
-        zeros = ops.zeros((ops.shape(source_ids)[0], self.units), x.dtype)
-        states = []
-        for layer in range(self.num_layers):
-            outputs, state = self._run_layer(layer, x, zeros, layout)
-            if layer > 0 and self.residual:
+        rows, states = ops.shape(source_ids)[0], []
+        for layer, cells in enumerate(self.cells):
+            outputs, state = run_cells(cells, x, rows, layout)
+            is_like = outputs.shape[-1] == x.shape[-1]
+            if layer > 0 and self.residual and is_like:
                 outputs = outputs + x
             if layer < self.num_layers - 1:
                 outputs = self.dropout_layer(outputs, training=training)
@@ -133,19 +150,6 @@ class RNNEncoder(Encoder):
             states.extend(state)
         states = layout.restore(states)
         return {"outputs": layout.unpack(x), "mask": mask, "state": states}
-
-    def _run_layer(
-        self, layer: int, x: Tensor, zeros: Tensor, layout: Layout
-    ) -> tuple[Tensor, list[Tensor]]:
-        """Runs both directions of a layer over packed x."""
-        results = []
-        for cell, reverse in zip(self.cells[layer], (False, True)):
-            state = [zeros] * cell.num_states
-            projected = cell.project(x)
-            results.append(run_cell(cell, projected, state, layout, reverse))
-        outputs = ops.concatenate([r[0] for r in results], axis=-1)
-        states = zip(*[r[1] for r in results])
-        return outputs, [ops.concatenate(s, axis=-1) for s in states]
 
     def get_config(self) -> dict[str, Any]:
         config = {
@@ -158,5 +162,6 @@ class RNNEncoder(Encoder):
             "dropout": self.dropout,
             "residual": self.residual,
             "pad_id": self.pad_id,
+            "bidirectional_layers": self.bidirectional_layers,
         }
         return {**super().get_config(), **config}

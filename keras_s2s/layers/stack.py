@@ -50,7 +50,7 @@ class RecurrentStack(keras.layers.Layer):
     """Layers of cells of one size that run in one direction.
 
     Args:
-        cell: str. "lstm" or "gru".
+        cell: str. As in `make_cell`.
         units: int > 0. Size of each layer.
         num_layers: int > 0.
         dropout: float in [0, 1). Share of what goes from layer to layer that

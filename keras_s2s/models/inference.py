@@ -163,7 +163,8 @@ class InferenceModel(keras.Model):
         with eos where a hypothesis ended, `pad_id` behind it; `lengths`,
         int32 `(B, N)`, tokens, eos included; `scores`, float32 `(B, N)`,
         nats, what ranks; `token_scores`, float32 `(B, N, T)`, nats; and with
-        `return_alignments`, `alignments`, float32 `(B, N, T, S)`.
+        `return_alignments`, `alignments`, float32 `(B, N, T, S)`, S being the
+        positions of the memory.
 
     Raises:
         ValueError: `model` does not hold one encoder and one decoder; an id
@@ -279,11 +280,12 @@ class InferenceModel(keras.Model):
         ]
         verbose = {"auto": 1}.get(verbose, verbose)
         bar = keras.utils.Progbar(len(batches), verbose=verbose)
+        memory_length = self.encoder.memory_length(x.shape[1])
         results = []
         for rows in batches:
             found = self.predict_on_batch(x[rows, : lengths[rows].max()])
             if "alignments" in found:
-                missing = x.shape[1] - found["alignments"].shape[-1]
+                missing = memory_length - found["alignments"].shape[-1]
                 found["alignments"] = np.pad(
                     found["alignments"], [(0, 0)] * 3 + [(0, missing)]
                 )
@@ -299,7 +301,7 @@ class InferenceModel(keras.Model):
         """As `keras.Model.predict_on_batch`."""
         if not self._takes_ids:
             return super().predict_on_batch(x)
-        length = np.shape(x)[1]
+        length = self.encoder.memory_length(np.shape(x)[1])
         if self.predict_function is None and not self.jit_compile:
             self.make_predict_function()
             trace_any_length(self.predict_function, self.input)

@@ -15,16 +15,38 @@ def values(layer):
     }
 
 
+def normalize(x, groups):
+    """Ba et al., 2016, eq. 4, of each group of a vector."""
+    parts = np.split(x, np.cumsum(groups)[:-1])
+    return np.concatenate(
+        [(p - np.mean(p)) / np.sqrt(np.var(p) + 1e-5) for p in parts]
+    )
+
+
+def products(weights, x, h, groups):
+    """What the input and the previous state make of the gates."""
+    x, h = x @ weights["kernel"], h @ weights["recurrent_kernel"]
+    if "input_gamma" in weights:
+        x = normalize(x, groups) * weights["input_gamma"]
+        h = normalize(h, groups) * weights["recurrent_gamma"]
+    return x + weights["bias"], h
+
+
 def lstm_step(weights, x, h, c):
-    gates = x @ weights["kernel"] + h @ weights["recurrent_kernel"]
-    i, f, o, g = np.split(gates + weights["bias"], 4, axis=-1)
+    gates = sum(products(weights, x, h, [4 * len(h)]))
+    i, f, o, g = np.split(gates, 4, axis=-1)
     c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
-    return sigmoid(o) * np.tanh(c), c
+    seen = c
+    if "state_gamma" in weights:
+        seen = normalize(c, [len(c)]) * weights["state_gamma"]
+        seen = seen + weights["state_beta"]
+    return sigmoid(o) * np.tanh(seen), c
 
 
 def gru_step(weights, x, h):
-    z, r, n = np.split(x @ weights["kernel"] + weights["bias"], 3, axis=-1)
-    hz, hr, hn = np.split(h @ weights["recurrent_kernel"], 3, axis=-1)
+    x, recurrent = products(weights, x, h, [2 * len(h), len(h)])
+    z, r, n = np.split(x, 3, axis=-1)
+    hz, hr, hn = np.split(recurrent, 3, axis=-1)
     z, r = sigmoid(z + hz), sigmoid(r + hr)
     n = np.tanh(n + r * (hn + weights["candidate_bias"]))
     return (z * h + (1 - z) * n,)
@@ -40,21 +62,28 @@ def run(cell, inputs, state):
     return np.stack(outputs), state
 
 
+def run_both(cells, x):
+    """Runs the cells of a layer, side by side: outputs and last states."""
+    results = []
+    for cell, order in zip(cells, (1, -1)):
+        state = [np.zeros(cell.units)] * cell.num_states
+        outputs, last = run(cell, x[::order], state)
+        results.append((outputs[::order], last))
+    outputs = np.concatenate([outputs for outputs, _ in results], axis=-1)
+    last = zip(*[last for _, last in results])
+    return outputs, [np.concatenate(parts) for parts in last]
+
+
 def encode(encoder, ids):
     """Runs an encoder over one row without padding: outputs and states."""
     x = encoder.embedding.embeddings.numpy().astype("float64")[ids]
     states = []
     for layer, cells in enumerate(encoder.cells):
-        results = []
-        for cell, order in zip(cells, (1, -1)):
-            state = [np.zeros(encoder.units)] * cell.num_states
-            outputs, last = run(cell, x[::order], state)
-            results.append((outputs[::order], last))
-        outputs = np.concatenate([outputs for outputs, _ in results], axis=-1)
-        states += [
-            np.concatenate(parts) for parts in zip(*[r[1] for r in results])
-        ]
-        x = outputs + x if layer > 0 and encoder.residual else outputs
+        outputs, last = run_both(cells, x)
+        states += last
+        if layer > 0 and encoder.residual and outputs.shape == x.shape:
+            outputs = outputs + x
+        x = outputs
     return x, states
 
 

@@ -4,22 +4,20 @@ import keras
 import numpy as np
 import pytest
 
+from keras_s2s.layers.cells import CELLS
 from keras_s2s.layers.cells import Cell
-from keras_s2s.layers.cells import GRUCell
-from keras_s2s.layers.cells import LSTMCell
 from keras_s2s.layers.cells import make_cell
 from keras_s2s.layers.stack import run_cell
 from keras_s2s.recurrence import arrange
 from tests import laws
 from tests.layers import recurrences
 
-CELLS = {"lstm": LSTMCell, "gru": GRUCell}
 every_cell = pytest.mark.parametrize("kind", CELLS)
 B, T, D, U = 2, 4, 3, 5
 
 
 def random_cell(kind):
-    cell = CELLS[kind](U, dtype="float64")
+    cell = make_cell(kind, U, dtype="float64")
     cell.build((None, D))
     random = np.random.default_rng(0)
     for weight in cell.weights:
@@ -96,18 +94,51 @@ def test_a_step_and_a_scan_agree(kind):
 @every_cell
 @pytest.mark.parametrize("feed_dim", [0, 2])
 def test_it_keeps_what_a_layer_keeps(kind, feed_dim):
+    cell = make_cell(kind, U, feed_dim)
     if feed_dim:
-        cell = CELLS[kind](U, feed_dim)
         assert type(cell).from_config(cell.get_config()).feed_dim == 2
         return
-    states = [np.ones((B, U), "float32")] * CELLS[kind].num_states
+    states = [np.ones((B, U), "float32")] * cell.num_states
     laws.check_layer(
-        lambda **o: CELLS[kind](U, **o), np.ones((B, D), "float32"), states
+        lambda **o: make_cell(kind, U, **o), np.ones((B, D), "float32"), states
     )
 
 
-def test_the_forget_gate_starts_open():
-    cell = LSTMCell(2)
+@every_cell
+def test_a_second_input_stands_below_the_state(kind):
+    """Its product and that of h are one, normalized or not."""
+    cell = make_cell(kind, U, 2, dtype="float64")
+    plain = make_cell(kind, U, dtype="float64")
+    cell.build((None, D)), plain.build((None, D))
+    weights = [laws.numpy(w.value) for w in cell.weights]
+    weights[1][U:] = 0  # of the second input
+    cell.set_weights(weights)
+    plain.set_weights([weights[0], weights[1][:U], *weights[2:]])
+    x = keras.ops.convert_to_tensor(random_inputs()[:, 0])
+    state = [x[:, :1] * np.arange(5.0)] * cell.num_states
+    feed = x[:, :2]
+    found, without = (
+        laws.numpy(one.advance(one.project(x), state, second))
+        for one, second in ((cell, feed), (plain, None))
+    )
+    laws.assert_close(found, without, 1e-12)
+    weights[1][U:] = np.arange(weights[1].shape[1])
+    cell.set_weights(weights)
+    changed = laws.numpy(cell.advance(cell.project(x), state, feed))
+    assert not np.allclose(changed[0], found[0])
+
+
+@pytest.mark.parametrize("kind", ["layer_norm_lstm", "layer_norm_gru"])
+def test_the_scale_of_an_input_changes_nothing(kind):
+    """As it would in eq. 5 of Ba et al., but for the epsilon."""
+    cell, inputs = random_cell(kind), random_inputs()
+    found, expected = run(cell, 1e4 * inputs)[0], run(cell, 1e3 * inputs)[0]
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["lstm", "layer_norm_lstm"])
+def test_the_forget_gate_starts_open(kind):
+    cell = make_cell(kind, 2)
     cell.build((None, D))
     # Input, forget, output, candidate; two units each.
     expected = [0, 0, 1, 1, 0, 0, 0, 0]

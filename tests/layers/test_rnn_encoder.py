@@ -6,12 +6,20 @@ from keras import ops
 
 from keras_s2s.layers import RNNEncoder
 from tests import laws
+from tests import loops
 from tests.layers import recurrences
 
 
-@pytest.mark.parametrize("name", ["luong", "dot", "normalized", "cho"])
+def gnmt():
+    """Layers of 10, 5 and 5; the third one is the first to be residual."""
+    return loops.make_encoder(
+        "float64", cell="layer_norm_gru", num_layers=3, bidirectional_layers=1
+    )
+
+
+@pytest.mark.parametrize("name", ["luong", "dot", "gnmt", "cho"])
 def test_it_equals_a_slow_loop(name):
-    encoder, _ = laws.pair(name, "float64")
+    encoder = gnmt() if name == "gnmt" else laws.pair(name, "float64")[0]
     source_ids = laws.sentences()[0]
     memory = laws.numpy(encoder(source_ids))
     np.testing.assert_array_equal(memory["mask"], source_ids != 0)
@@ -69,6 +77,28 @@ def test_its_weights_are_counted_by_hand():
     assert encoder.count_params() == 13 * 4 + 2 * (9 * 20 + 20)
 
 
+def test_upper_layers_may_run_forward_alone():
+    encoder = gnmt()
+    assert [len(cells) for cells in encoder.cells] == [2, 1, 1]
+    memory = encoder(laws.sentences()[0])
+    sizes = [state.shape[-1] for state in memory["state"]]
+    assert sizes == [10, 5, 5]
+    # What a layer of 2 x 5 makes cannot be added to one of 5.
+    shapes = [tuple(cells[0].kernel.shape) for cells in encoder.cells]
+    assert shapes == [(4, 15), (10, 15), (5, 15)]
+    assert memory["outputs"].shape[-1] == 5
+
+
+def test_none_of_the_layers_may_run_backward():
+    options = {"num_layers": 2, "dtype": "float64"}
+    encoder = RNNEncoder(13, 4, 5, bidirectional_layers=0, **options)
+    other = RNNEncoder(13, 4, 5, bidirectional=False, **options)
+    source_ids = laws.sentences()[0]
+    encoder(source_ids), other(source_ids)
+    other.set_weights(encoder.get_weights())
+    laws.assert_close(encoder(source_ids), other(source_ids), 1e-12)
+
+
 @pytest.mark.parametrize(
     "options, message",
     [
@@ -76,8 +106,21 @@ def test_its_weights_are_counted_by_hand():
         ({"embedding_dim": -4}, "`embedding_dim` must be an integer >= 1"),
         ({"units": 0}, "`units` must be an integer >= 1"),
         ({"num_layers": 0}, "`num_layers` must be an integer >= 1"),
-        ({"cell": "rnn"}, r"`cell` must be one of \['lstm', 'gru'\]"),
+        ({"cell": "rnn"}, r"`cell` must be one of \['lstm', 'gru', 'layer_n"),
         ({"dropout": 1.0}, r"`dropout` must be a number in \[0.0, 1.0\)"),
+        (
+            {"num_layers": 2, "bidirectional_layers": 3},
+            "`bidirectional_layers` must be at most 2, the layers that may be "
+            "bidirectional. Received: bidirectional_layers=3.",
+        ),
+        (
+            {"bidirectional": False, "bidirectional_layers": 1},
+            "`bidirectional_layers` must be at most 0, the layers that may be",
+        ),
+        (
+            {"bidirectional_layers": -1},
+            "`bidirectional_layers` must be an integer >= 0",
+        ),
     ],
 )
 def test_bad_arguments_are_named(options, message):

@@ -54,6 +54,16 @@ def test_an_encoder_is_a_loop_over_its_cells(cell, num_layers, bidirectional):
     loops.check_encoder_is_a_loop(encoder, ids)
 
 
+def test_normalized_cells_are_loops_of_steps():
+    """Their scales are read in each step; the gradients are sums of all."""
+    options = ("layer_norm_lstm", "general", 1, True)
+    decoder = loops.make_decoder("float64", *options)
+    loops.check_decoder_is_a_loop(decoder, TARGETS, MASK)
+    options = {"num_layers": 2, "bidirectional_layers": 1}
+    encoder = loops.make_encoder("float64", cell="layer_norm_gru", **options)
+    loops.check_encoder_is_a_loop(encoder, [[5, 0, 6, 0], [7, 8, 9, 4]])
+
+
 @odd_rows
 @pytest.mark.parametrize("name", ["default", "unfed"])
 def test_odd_rows_give_what_a_loop_gives(name, rows):
