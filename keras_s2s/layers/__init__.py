@@ -7,10 +7,15 @@ from keras_s2s.layers.bridge import Bridge
 from keras_s2s.layers.decoder import Decoder
 from keras_s2s.layers.encoder import Encoder
 from keras_s2s.layers.multi_head_attention import MultiHeadAttention
+from keras_s2s.layers.pooling import MemoryPooling
 from keras_s2s.layers.rnn_decoder import RNNDecoder
 from keras_s2s.layers.rnn_encoder import RNNEncoder
+from keras_s2s.layers.rnn_vectors import RNNVectorDecoder
+from keras_s2s.layers.rnn_vectors import RNNVectorEncoder
 from keras_s2s.layers.transformer_decoder import TransformerDecoder
 from keras_s2s.layers.transformer_encoder import TransformerEncoder
+from keras_s2s.layers.transformer_vectors import TransformerVectorDecoder
+from keras_s2s.layers.transformer_vectors import TransformerVectorEncoder
 
 __all__ = [
     "AdditiveAttention",
@@ -18,10 +23,15 @@ __all__ = [
     "Bridge",
     "Decoder",
     "Encoder",
+    "MemoryPooling",
     "MultiHeadAttention",
     "MultiplicativeAttention",
     "RNNDecoder",
     "RNNEncoder",
+    "RNNVectorDecoder",
+    "RNNVectorEncoder",
     "TransformerDecoder",
     "TransformerEncoder",
+    "TransformerVectorDecoder",
+    "TransformerVectorEncoder",
 ]
