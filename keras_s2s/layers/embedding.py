@@ -120,6 +120,9 @@ class VectorEmbedding(keras.layers.Layer):
         x = x + ops.cast(self.bias, x.dtype)
         return x * self.output_dim**0.5 if self.scale else x
 
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> None:
+        """None: who embeds knows the mask; a Keras mask ends here."""
+
     def compute_output_shape(self, input_shape: tuple) -> tuple:
         return (*input_shape[:-1], self.output_dim)
 

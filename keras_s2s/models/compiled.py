@@ -31,7 +31,7 @@ def supporting_jit(layers: list[keras.layers.Layer]) -> Iterator[None]:
 class LoopLayer(keras.layers.Layer):
     """Base of the layer that encodes a source and loops over a decoder.
 
-    A subclass writes `run`.
+    A subclass writes `call`, and in it loops `with self.supporting_jit():`.
 
     Args:
         encoder, decoder: built layers.
@@ -47,13 +47,9 @@ class LoopLayer(keras.layers.Layer):
         # without it.
         self.compiled = False
 
-    def call(self, source: Any) -> Any:
-        with supporting_jit(self.parts() if self.compiled else []):
-            return self.run(source)
-
-    def run(self, source: Any) -> Any:
-        """What `call` returns."""
-        raise NotImplementedError
+    def supporting_jit(self) -> Any:
+        """Does, where the loop is compiled, only what XLA can compile."""
+        return supporting_jit(self.parts() if self.compiled else [])
 
     def parts(self) -> list[keras.layers.Layer]:
         """What must support jit for the loop to be compiled.

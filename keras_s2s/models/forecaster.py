@@ -12,6 +12,7 @@ from keras_s2s import masking
 from keras_s2s.decoding.feedback import feed_back
 from keras_s2s.models.compiled import LoopLayer
 from keras_s2s.models.compiled import LoopModel
+from keras_s2s.models.door import check_pairs
 from keras_s2s.models.door import check_source_vectors
 from keras_s2s.models.inference import find_parts
 
@@ -31,6 +32,7 @@ class Rollout(LoopLayer):
 
     Call arguments:
         source: what the encoder takes.
+        training: bool or None. Whether dropout of the encoder acts.
 
     Returns:
         Float `(B, T, C)`.
@@ -48,9 +50,12 @@ class Rollout(LoopLayer):
         self.horizon = horizon
         self.start = start
 
-    def run(self, source: Tensor) -> Tensor:
-        """What `call` returns."""
-        memory = self.encoder(source, training=False)
+    def call(self, source: Tensor, training: bool | None = None) -> Tensor:
+        with self.supporting_jit():
+            return self._feed_back(source, training)
+
+    def _feed_back(self, source: Tensor, training: bool | None) -> Tensor:
+        memory = self.encoder(source, training=training)
         if self.start == "last":
             vectors = masking.last_values(source)
         else:
@@ -66,7 +71,9 @@ class Rollout(LoopLayer):
         dtype = keras.backend.result_type(written.dtype, "float32")
         return ops.cast(written[:, 0], dtype)
 
-    def compute_output_spec(self, source: Any) -> Any:
+    def compute_output_spec(
+        self, source: Any, training: bool | None = None
+    ) -> Any:
         dtype = keras.backend.result_type(self.compute_dtype, "float32")
         shape = (source.shape[0], self.horizon, self.decoder.vector_dim)
         return keras.KerasTensor(shape, dtype=dtype)
@@ -77,7 +84,10 @@ class Forecaster(LoopModel):
     """Continues: source vectors in, the vectors of the steps to come out.
 
     The decoder reads what it wrote, step by step, all in the graph. Weights
-    are shared with `model`: training goes on there, and shows here.
+    are shared with `model`. `fit` of `model` trains fast, on the true past;
+    what a decoder writes differs from it, and errors add up. `fit` of the
+    forecaster, from sources to what follows, trains on the decoder's own
+    output, through all steps, without dropout in the decoder.
 
     Masking: padding of the source changes no result, and neither does any
     other source of the batch.
@@ -115,7 +125,8 @@ class Forecaster(LoopModel):
     >>> forecaster.predict(series, verbose=0).shape
     (2, 5, 2)
 
-    Source: Graves, 2013, https://arxiv.org/abs/1308.0850
+    Source: Graves, 2013, https://arxiv.org/abs/1308.0850; Ranzato et al.,
+    2016 (errors that add up), https://arxiv.org/abs/1511.06732
     """
 
     def __init__(
@@ -135,6 +146,13 @@ class Forecaster(LoopModel):
         self.generator = generator
         self.horizon = horizon
         self.start = start
+
+    def fit(self, x: Any = None, y: Any = None, **kwargs: Any) -> Any:
+        """As `keras.Model.fit`; refuses vectors that cannot be read."""
+        parts = self.generator.encoder, self.generator.decoder
+        if isinstance(x, np.ndarray):
+            check_pairs({self.input.name: x}, y, *parts)
+        return super().fit(x, y, **kwargs)
 
     def predict(self, x: Any, *args: Any, **kwargs: Any) -> np.ndarray:
         """As `keras.Model.predict`; takes lists of arrays, and checks them."""

@@ -66,8 +66,11 @@ class Generator(LoopLayer):
         self.pad_id = pad_id
         self.return_alignments = return_alignments
 
-    def run(self, source: Tensor) -> dict[str, Tensor]:
-        """What `call` returns."""
+    def call(self, source: Tensor) -> dict[str, Tensor]:
+        with self.supporting_jit():
+            return self._search(source)
+
+    def _search(self, source: Tensor) -> dict[str, Tensor]:
         memory = self.encoder(source, training=False)
         return self.search.search(
             self.decoder.step,
