@@ -164,6 +164,7 @@ class VectorTarget(ReadsVectors):
         memory: dict[str, Any],
         training: bool | None = None,
     ) -> Tensor:
+        self.check_shape(target_vectors)
         return super().call(target_vectors, memory, training)
 
     def compute_output_spec(

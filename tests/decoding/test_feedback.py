@@ -45,6 +45,21 @@ def double(vectors, state, context, position):
     return vectors * 2, state
 
 
+def test_gradients_flow_through_all_steps():
+    factor = keras.Variable(3.0)
+
+    def grow(vectors, state, context, position):
+        return vectors * factor, state
+
+    def total():
+        return ops.sum(feed_back(grow, {}, None, ops.ones((1, 1, 1)), 4))
+
+    value, (gradient,) = laws.value_and_gradients(total, [factor])
+    # w + w^2 + w^3 + w^4, and its derivative.
+    assert float(value) == 3 + 9 + 27 + 81
+    assert float(gradient) == 1 + 6 + 27 + 108
+
+
 def test_no_steps_are_refused():
     with pytest.raises(ValueError, match="`num_steps` must be an integer >= 1"):
         feed_back(double, {}, None, np.ones((1, 1, 1)), 0)

@@ -1,10 +1,6 @@
 """A forecast is the decoder's own output, fed to it step by step."""
 
 import functools
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -12,8 +8,8 @@ import pytest
 
 from keras_s2s import losses
 from keras_s2s.layers import RNNVectorDecoder
-from keras_s2s.layers import RNNVectorEncoder
 from keras_s2s.layers import TransformerVectorDecoder
+from keras_s2s.layers import TransformerVectorEncoder
 from keras_s2s.models import Forecaster
 from keras_s2s.models import InferenceModel
 from keras_s2s.models import Seq2Seq
@@ -23,16 +19,6 @@ HORIZON = 4
 NAN = np.nan
 NAMES = ["R to R", "T to T"]
 every_name = pytest.mark.parametrize("name", NAMES)
-LOAD = """
-import sys
-import keras
-import numpy as np
-import keras_s2s
-folder = sys.argv[1]
-forecaster = keras.saving.load_model(f"{folder}/x.keras")
-source = np.load(f"{folder}/source.npy")
-np.save(f"{folder}/found.npy", forecaster.predict(source, verbose=0))
-"""
 
 
 @functools.cache
@@ -92,28 +78,19 @@ def test_lists_are_padded_and_batches_are_put_together():
     laws.assert_close(found, model(source), 1e-5)
 
 
-@pytest.mark.parametrize("name", ["R to R", "T to T"])
-def test_it_is_compiled(name):
-    model = Forecaster(laws.model_of(name), HORIZON)
-    expected = model.predict(sources(), verbose=0)
+def test_it_is_compiled():
+    model = Forecaster(laws.model_of("R to R"), HORIZON)
+    expected = model(sources())
     model.compile(jit_compile=True)
     laws.assert_close(model.predict(sources(), verbose=0), expected, 1e-5)
 
 
-def test_a_new_process_gives_the_same_forecast(tmp_path):
+def test_it_is_saved_and_loaded(tmp_path):
     model = Forecaster(laws.model_of("T to T"), HORIZON, "zeros")
     model.save(tmp_path / "x.keras")
-    np.save(tmp_path / "source.npy", sources())
-    done = subprocess.run(
-        [sys.executable, "-c", LOAD, str(tmp_path)],
-        capture_output=True,
-        text=True,
-        cwd=Path(__file__).parents[2],
-        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    found = np.load(tmp_path / "found.npy")
-    laws.assert_close(found, model(sources()), 1e-5)
+    loaded = keras.saving.load_model(tmp_path / "x.keras")
+    assert (loaded.horizon, loaded.start) == (HORIZON, "zeros")
+    laws.assert_close(loaded(sources()), model(sources()), 0)
 
 
 def test_constant_series_and_missing_channels_have_a_forecast():
@@ -125,22 +102,26 @@ def test_constant_series_and_missing_channels_have_a_forecast():
         assert np.all(np.isfinite(found))
 
 
-def test_it_learns_to_go_on():
+def test_it_learns_from_its_own_output():
     """A rotation by a fixed angle, which no repetition of the past is."""
     random = np.random.default_rng(0)
-    angles = random.uniform(0, 2 * np.pi, (256, 1)) + 0.7 * np.arange(10)
+    angles = random.uniform(0, 2 * np.pi, (256, 1)) + 0.7 * np.arange(6)
     circle = np.stack([np.cos(angles), np.sin(angles)], -1).astype("float32")
-    source, target = circle[:, :6], circle[:, 6:]
-    inputs = {"source_vectors": source, "target_vectors": circle[:, 5:9]}
+    source, target = circle[:, :3], circle[:, 3:]
     keras.utils.set_random_seed(0)
-    model = Seq2Seq(RNNVectorEncoder(2, 8, 8), RNNVectorDecoder(2, 8, 16))
-    model.compile(
+    options = {"attention": None, "cell": "gru"}
+    decoder = RNNVectorDecoder(2, 8, 16, **options)
+    model = Seq2Seq(TransformerVectorEncoder(2, 8, 8, 1, 1), decoder)
+    forecaster = Forecaster(model, 3)
+    forecaster.compile(
         keras.optimizers.Adam(0.02), loss=losses.SequenceRegressionLoss()
     )
-    model.fit(inputs, target, epochs=12, verbose=0)
-    found = Forecaster(model, 4).predict(source, verbose=0)
+    forecaster.fit(source, target, epochs=10, verbose=0)
     naive = np.abs(source[:, -1:] - target).mean()
-    assert np.abs(found - target).mean() < 0.2 * naive
+    ours = np.abs(laws.numpy(forecaster(source)) - target).mean()
+    assert ours < 0.2 * naive
+    with pytest.raises(ValueError, match="`labels` must be an array of numb"):
+        forecaster.fit(source, target[..., :1])
 
 
 @pytest.mark.parametrize(
