@@ -14,7 +14,7 @@ def test_words_are_different_and_ragged():
     words, labels = classify.make_words(languages, 500, random)
     assert len(set(words)) == len(words) == len(labels) == 500
     lengths = {len(word) for word in words}
-    assert min(lengths) == 4 and max(lengths) == 16
+    assert min(lengths) == 5 and max(lengths) == 16
     assert set(labels.tolist()) == set(range(8))
 
 
