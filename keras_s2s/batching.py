@@ -1,6 +1,7 @@
 """Which sequences make a batch, and of what shape: NumPy and lengths only."""
 
 import itertools
+import numbers
 from collections.abc import Iterable
 from collections.abc import Sequence
 from typing import Any
@@ -67,6 +68,46 @@ def make_corpus(
         special = " and ".join(str(id_) for id_ in sorted(set(forbidden)))
         refuse(row, f"of ids >= 0 without the special {special}")
     return Corpus(ids.astype("int32"), starts)
+
+
+def pad_rows(
+    rows: Sequence[Any], pad_value: float = 0, multiple: int = 1
+) -> np.ndarray:
+    """Pads sequences on the right to the length of the longest.
+
+    Args:
+        rows: sequence of B sequences, of ids `(S,)` or of vectors `(S, C)`.
+        pad_value: number. An int, such as the `pad_id`, says that all are
+            ids; a float, such as NaN, that they are numbers. Default: 0.
+        multiple: int > 0. S is a multiple of it. Default: 1.
+
+    Returns:
+        Int32 or float32, `(B, S)` or `(B, S, C)`. S is at least 1.
+
+    Raises:
+        ValueError: a row has another shape, but for its length.
+
+    Example:
+
+    >>> pad_rows([[5, 6, 3], [7, 3]]).tolist()
+    [[5, 6, 3], [7, 3, 0]]
+    >>> pad_rows([[[0.5, 1.0]], [[1.0, 2.0], [2.0, 3.0]]], np.nan).shape
+    (2, 2, 2)
+    """
+    dtype = "int32" if isinstance(pad_value, numbers.Integral) else "float32"
+    rows = [np.asarray(row, dtype) for row in rows]
+    length = max((len(row) for row in rows), default=0)
+    length = -(-max(length, 1) // multiple) * multiple
+    rest = next((row.shape[1:] for row in rows if len(row)), ())
+    padded = np.full((len(rows), length, *rest), pad_value, dtype)
+    for number, row in enumerate(rows):
+        if not len(row):
+            continue
+        if row.shape[1:] != rest:
+            rule = f"of shape {('S', *rest)}, as those before it"
+            checks.fail(f"rows[{number}]", rule, row.shape)
+        padded[number, : len(row)] = row
+    return padded
 
 
 def make_buckets(lengths: Iterable[int] | None, longest: int) -> np.ndarray:

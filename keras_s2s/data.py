@@ -10,10 +10,11 @@ import numpy as np
 
 from keras_s2s import batching
 from keras_s2s import checks
+from keras_s2s.batching import pad_rows
 from keras_s2s.tokenizers import SentencePieceTokenizer
 from keras_s2s.tokenizers import read_lines
 
-__all__ = ["SequencePairs", "TextPairs", "read_lines"]
+__all__ = ["SequencePairs", "TextPairs", "pad_rows", "read_lines"]
 
 Batch = tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]
 

@@ -9,15 +9,21 @@ import keras
 from keras import ops
 
 from keras_s2s.checks import check_integer
-from keras_s2s.checks import check_option
 from keras_s2s.checks import check_positive
 from keras_s2s.checks import check_rate
 from keras_s2s.checks import fail
 from keras_s2s.masking import token_weights
+from keras_s2s.normalizers import NormalizedLoss
+from keras_s2s.regression import SequenceRegressionLoss
+
+__all__ = [
+    "SequenceLoss",
+    "SequenceRegressionLoss",
+    "sequence_loss",
+    "sequence_loss_by_example",
+]
 
 Tensor: TypeAlias = Any
-
-NORMALIZERS = ("tokens", "sequences", "batch", "none")
 
 # legacy_seq2seq adds it to the weights of a row, to divide by no zero.
 LEGACY_EPSILON = 1e-12
@@ -101,7 +107,7 @@ def _softmax(logits: Tensor) -> Tensor:
 
 
 @keras.saving.register_keras_serializable(package="keras_s2s")
-class SequenceLoss(keras.losses.Loss):
+class SequenceLoss(NormalizedLoss):
     """Cross-entropy of label sequences, from logits, that counts no padding.
 
     A label counts its sample weight, and nothing where it is `ignore_id`:
@@ -163,8 +169,7 @@ class SequenceLoss(keras.losses.Loss):
         name: str = "sequence_loss",
         chunk_size: int | None = None,
     ) -> None:
-        super().__init__(name=name, reduction=None)
-        check_option("normalizer", normalizer, NORMALIZERS)
+        super().__init__(normalizer, name)
         check_rate("label_smoothing", label_smoothing)
         if ignore_id is not None:
             check_integer("ignore_id", ignore_id, -(2**31))
@@ -172,15 +177,9 @@ class SequenceLoss(keras.losses.Loss):
         if chunk_size is not None:
             check_positive("chunk_size", chunk_size)
             chunk_size = int(chunk_size)
-        self.normalizer = normalizer
         self.label_smoothing = float(label_smoothing)
         self.ignore_id = ignore_id
         self.chunk_size = chunk_size
-
-    @property
-    def by_token(self) -> bool:
-        """Whether it matters not which tokens share a row."""
-        return self.normalizer in ("tokens", "none")
 
     def __call__(
         self, y_true: Tensor, y_pred: Tensor, sample_weight: Tensor = None
@@ -199,28 +198,13 @@ class SequenceLoss(keras.losses.Loss):
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         return token_losses(y_true, y_pred, self.label_smoothing)
 
-    def shares(self, weights: Tensor) -> Tensor:
-        """Float `(B, T)` -> the same: what each token loss counts."""
-        if self.normalizer == "none":
-            return weights
-        if self.normalizer == "tokens":
-            return ops.divide_no_nan(weights, ops.sum(weights))
-        row_weights = ops.max(weights, axis=1, keepdims=True, initial=0.0)
-        if self.normalizer == "batch":
-            rows = ops.cast(row_weights > 0, weights.dtype)
-            return ops.divide_no_nan(weights, ops.sum(rows))
-        row_shares = ops.divide_no_nan(row_weights, ops.sum(row_weights))
-        totals = ops.sum(weights, axis=1, keepdims=True)
-        return row_shares * ops.divide_no_nan(weights, totals)
-
     def get_config(self) -> dict[str, Any]:
-        return {
-            "name": self.name,
-            "normalizer": self.normalizer,
+        config = {
             "label_smoothing": self.label_smoothing,
             "ignore_id": self.ignore_id,
             "chunk_size": self.chunk_size,
         }
+        return {**super().get_config(), **config}
 
 
 def sequence_loss_by_example(

@@ -19,14 +19,29 @@ def padding_mask(ids: Tensor, pad_id: int = 0) -> Tensor:
     return ops.not_equal(ids, pad_id)
 
 
-def before_padding(ids: Tensor, pad_id: int = 0) -> Tensor:
-    """Returns bool `(B, T)`: True up to the last real token of each row.
+def value_mask(vectors: Tensor) -> Tensor:
+    """Returns bool, shaped like `vectors`: False where a value is NaN."""
+    return ops.logical_not(ops.isnan(vectors))
 
-    A padding id before it is none: it was generated, or serves as bos, so
-    the first position is always True.
+
+def last_values(vectors: Tensor) -> Tensor:
+    """Float `(B, S, C)` -> `(B, 1, C)`: the last that is no NaN, else 0."""
+    mask = value_mask(vectors)
+    steps = ops.arange(1, ops.shape(vectors)[1] + 1, dtype="int32")
+    steps = ops.where(mask, ops.expand_dims(steps, 1), 0)
+    last = ops.max(steps, axis=1, keepdims=True, initial=1)
+    is_last = ops.logical_and(mask, ops.equal(steps, last))
+    return ops.sum(ops.where(is_last, vectors, 0.0), axis=1, keepdims=True)
+
+
+def before_padding(mask: Tensor) -> Tensor:
+    """Bool `(B, T)` -> the same, True up to the last real token of each row.
+
+    What looks like padding before it is none: it was generated, or serves as
+    bos, so the first position is always True.
     """
-    steps = ops.arange(1, ops.shape(ids)[1] + 1, dtype="int32")
-    real = ops.where(padding_mask(ids, pad_id), steps, 0)
+    steps = ops.arange(1, ops.shape(mask)[1] + 1, dtype="int32")
+    real = ops.where(mask, steps, 0)
     return steps <= ops.max(real, axis=1, keepdims=True, initial=1)
 
 

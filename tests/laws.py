@@ -157,9 +157,22 @@ MIXED_PAIRS = {
     ),
     "transformer over rnn": ({"cell": "gru"}, {}),
 }
-EVERY_PAIR = {**RNN_PAIRS, **TRANSFORMER_PAIRS, **MIXED_PAIRS}
+# The same of vectors, read or written or both, by R, an RNN, or T.
+VECTOR_PAIRS = {
+    "R to R": ({"cell": "gru", "bidirectional": False}, {}),
+    "T to T": ({}, {"positions": "rotary"}),
+    "words to R": ({}, {"cell": "gru", "attention": None, "context": "mean"}),
+    "R to words": ({"cell": "gru"}, {"cell": "gru", "attention": "scaled"}),
+}
+EVERY_PAIR = {
+    **RNN_PAIRS,
+    **TRANSFORMER_PAIRS,
+    **MIXED_PAIRS,
+    **VECTOR_PAIRS,
+}
 # Encoder and decoder have one vocabulary and one embedding.
 SHARED = ("grouped",)
+VECTOR_DIM = 3
 SIZES = {"embedding_dim": 4, "units": 5}
 TRANSFORMER_SIZES = {
     "embedding_dim": 8,
@@ -187,7 +200,9 @@ def make_layers(name, **options):
 
 def make_encoder(name, **options):
     options = {**EVERY_PAIR[name][0], **options}
-    if name in RNN_PAIRS or name.endswith("over rnn"):
+    if name in VECTOR_PAIRS and not name.startswith("words"):
+        return make_vector_layer(name[0], "Encoder", options)
+    if name in RNN_PAIRS or name.endswith("over rnn") or name in VECTOR_PAIRS:
         return s2s.layers.RNNEncoder(SOURCE_SIZE, **{**SIZES, **options})
     options = {**TRANSFORMER_SIZES, **options}
     return s2s.layers.TransformerEncoder(SOURCE_SIZE, **options)
@@ -197,10 +212,24 @@ def make_decoder(name, **options):
     given = {**EVERY_PAIR[name][1], **options}
     if callable(given.get("attention")):
         given["attention"] = given["attention"](**options)
-    if name in RNN_PAIRS or name.endswith("over transformer"):
+    if name in VECTOR_PAIRS and not name.endswith("words"):
+        return make_vector_layer(name[-1], "Decoder", given)
+    if (
+        name in RNN_PAIRS
+        or name.endswith("over transformer")
+        or name in VECTOR_PAIRS
+    ):
         return s2s.layers.RNNDecoder(TARGET_SIZE, **{**SIZES, **given})
     size = SOURCE_SIZE if name in SHARED else TARGET_SIZE
     return s2s.layers.TransformerDecoder(size, **{**TRANSFORMER_SIZES, **given})
+
+
+def make_vector_layer(letter, side, options):
+    if letter == "R":
+        kind = getattr(s2s.layers, f"RNNVector{side}")
+        return kind(VECTOR_DIM, **{**SIZES, **options})
+    kind = getattr(s2s.layers, f"TransformerVector{side}")
+    return kind(VECTOR_DIM, **{**TRANSFORMER_SIZES, **options})
 
 
 @functools.cache
@@ -211,11 +240,13 @@ def pair(name, dtype="float32"):
 
 def build(encoder, decoder, seed=0):
     """Builds both, and draws all weights: no bias is 0, no scale 1."""
-    source_ids, target_ids, _ = sentences()
-    decoder(target_ids, encoder(source_ids))
+    source, target, _ = examples(encoder, decoder)
+    decoder(target, encoder(source))
     random = np.random.default_rng(seed)
     for variable in weights_of(encoder, decoder):
         variable.assign(random.normal(size=variable.shape, scale=0.7))
+    if hasattr(decoder, "vector_dim"):
+        return encoder, decoder
     # A model that has learnt never writes padding.
     bias = decoder.output_layer.bias
     values = numpy(bias.value)
@@ -242,8 +273,41 @@ def sentences(seed=1):
     return [ids.astype("int32") for ids in (source_ids, target_ids, labels)]
 
 
-def pad(ids, count):
-    return np.pad(ids, [(0, 0), (0, count)])
+def examples(encoder, decoder):
+    """Returns `sentences()`, as vectors where a layer reads them."""
+    found = sentences()
+    for number, layer in enumerate((encoder, decoder, decoder)):
+        if hasattr(layer, "vector_dim"):
+            found[number] = as_vectors(found[number], seed=number)
+    return found
+
+
+def as_vectors(ids, seed):
+    """Draws a vector for each id; one value is missing, padding is NaN."""
+    random = np.random.default_rng(seed)
+    vectors = random.normal(size=(*ids.shape, VECTOR_DIM)).astype("float32")
+    vectors[ids == 0] = vectors[0, 1, 2] = np.nan
+    return vectors
+
+
+def loss_of(decoder):
+    if hasattr(decoder, "vector_dim"):
+        return s2s.losses.SequenceRegressionLoss("huber", delta=0.5)
+    return s2s.losses.SequenceLoss()
+
+
+def is_real(inputs):
+    """Bool `(B, S)`, of ids or of vectors."""
+    if inputs.dtype.kind == "f":
+        return ~np.all(np.isnan(inputs), axis=-1)
+    return inputs != 0
+
+
+def pad(inputs, count):
+    """Pads ids with 0, vectors with NaN."""
+    rest = [(0, 0)] * (inputs.ndim - 2)
+    value = np.nan if inputs.dtype.kind == "f" else 0
+    return np.pad(inputs, [(0, 0), (0, count), *rest], constant_values=value)
 
 
 def numpy(structure):
@@ -300,13 +364,16 @@ def value_and_gradients(function, variables):
 
 
 def in_graph(function, *arguments):
-    """Runs on ids of unknown lengths, in a graph where there is one."""
+    """Runs on inputs of unknown lengths, in a graph where there is one."""
     if not TENSORFLOW:
         return function(*arguments)
     import tensorflow as tf
 
     if not hasattr(function, "graph"):
-        signature = [tf.TensorSpec((None, None), "int32")] * len(arguments)
+        signature = [
+            tf.TensorSpec((None, None, *one.shape[2:]), one.dtype)
+            for one in arguments
+        ]
         function.graph = tf.function(function, input_signature=signature)
     return function.graph(*arguments)
 
@@ -320,7 +387,7 @@ def weights_of(*layers):
 def check_padding_changes_nothing(make):
     """More padding, of source, target and batch, changes no result."""
     encoder, decoder = make(EXACT)
-    loss = s2s.losses.SequenceLoss()
+    loss = loss_of(decoder)
     weights = weights_of(encoder, decoder)
 
     def run(source_ids, target_ids, labels):
@@ -337,31 +404,29 @@ def check_padding_changes_nothing(make):
             results["loss"] = value(), gradients
         return results
 
-    source_ids, target_ids, labels = sentences()
+    source_ids, target_ids, labels = examples(encoder, decoder)
     expected = numpy(in_graph(run, source_ids, target_ids, labels))
     found = numpy(
         in_graph(run, pad(source_ids, 3), pad(target_ids, 2), pad(labels, 2))
     )
     tolerance = TOLERANCE[EXACT]
     assert_close(found["loss"], expected["loss"], tolerance)
-    is_real = target_ids != 0
+    real = is_real(target_ids)
     assert_close(
-        found["logits"][:, :4][is_real], expected["logits"][is_real], tolerance
+        found["logits"][:, :4][real], expected["logits"][real], tolerance
     )
     memory, padded = expected["memory"], found["memory"]
-    is_real = memory["mask"]
-    length = is_real.shape[1]
+    real = memory["mask"]
+    length = real.shape[1]
     more = padded["mask"].shape[1] - length
-    np.testing.assert_array_equal(padded["mask"], pad(is_real, more))
+    np.testing.assert_array_equal(padded["mask"], pad(real, more))
     assert_close(
-        padded["outputs"][:, :length][is_real],
-        memory["outputs"][is_real],
-        tolerance,
+        padded["outputs"][:, :length][real], memory["outputs"][real], tolerance
     )
     assert_close(padded.get("state", []), memory.get("state", []), tolerance)
     for row in range(3):
         ids = [source_ids[row : row + 1], target_ids[row : row + 1]]
-        length = np.sum(target_ids[row] != 0)
+        length = np.sum(is_real(target_ids)[row])
         alone = in_graph(run, *ids, labels[row : row + 1])["logits"]
         assert_close(
             alone[0, :length], expected["logits"][row, :length], tolerance
@@ -371,9 +436,9 @@ def check_padding_changes_nothing(make):
 def check_finite_differences(make):
     """Along random directions, a gradient is the slope of the loss."""
     encoder, decoder = make("float64")
-    source_ids, target_ids, labels = sentences()
+    source_ids, target_ids, labels = examples(encoder, decoder)
     weights = weights_of(encoder, decoder)
-    loss = s2s.losses.SequenceLoss()
+    loss = loss_of(decoder)
 
     def value():
         return loss(labels, decoder(target_ids, encoder(source_ids)))
@@ -396,7 +461,7 @@ def check_finite_differences(make):
 
 def run_steps(decoder, target_ids, memory):
     """Loops `step` over targets `(B, K, T)`: logits `(B, K, T, V)`."""
-    _, size, total = target_ids.shape
+    _, size, total = target_ids.shape[:3]
     state = decoder.initial_state(memory, size, total)
     context = decoder.prepare(memory)
     logits = []
@@ -411,12 +476,12 @@ def run_steps(decoder, target_ids, memory):
 def check_steps_equal_whole(make):
     """`step` in a plain loop is `call`: its logits and its gradients."""
     encoder, decoder = make(EXACT)
-    source_ids, target_ids, labels = sentences()
+    source_ids, target_ids, labels = examples(encoder, decoder)
     weights = weights_of(encoder, decoder)
-    is_real = np.expand_dims(target_ids != 0, -1)
+    real = np.expand_dims(is_real(target_ids), -1)
     random = np.random.default_rng(0)
-    shape = (*labels.shape, decoder.vocabulary_size)
-    weighing = is_real * random.normal(size=shape)
+    size = getattr(decoder, "vector_dim", None) or decoder.vocabulary_size
+    weighing = real * random.normal(size=(*labels.shape[:2], size))
 
     def total(logits):
         return ops.sum(logits * ops.cast(weighing, logits.dtype))
@@ -436,15 +501,15 @@ def check_steps_equal_whole(make):
 def check_beams_are_queries(make):
     """K hypotheses at once get the logits that each gets from `call`."""
     encoder, decoder = make(EXACT)
-    source_ids, target_ids, _ = sentences()
+    source_ids, target_ids, _ = examples(encoder, decoder)
     other_ids = np.concatenate([target_ids[:, :1], target_ids[::-1, 1:]], 1)
     memory = encoder(source_ids)
     beams = np.stack([target_ids, other_ids, target_ids], axis=1)
     logits = numpy(run_steps(decoder, beams, memory))
     for beam in range(3):
         whole = numpy(decoder(beams[:, beam], memory))
-        is_real = beams[:, beam] != 0
-        assert_close(logits[:, beam][is_real], whole[is_real], TOLERANCE[EXACT])
+        real = is_real(beams[:, beam])
+        assert_close(logits[:, beam][real], whole[real], TOLERANCE[EXACT])
 
 
 def search_with(model, search, source_ids, max_length=6, **options):
@@ -467,7 +532,7 @@ def check_beam_of_one_is_greedy(model):
 
 def check_independent_of_batch(model, search):
     """A sentence alone, elsewhere, or padded further has the same result."""
-    source_ids = sentences()[0]
+    source_ids = examples(model.encoder, model.decoder)[0]
     expected = search_with(model, search, source_ids)
 
     def check(found, rows):
@@ -479,7 +544,7 @@ def check_independent_of_batch(model, search):
     check(search_with(model, search, pad(source_ids, 4)), [0, 1, 2])
     check(search_with(model, search, source_ids[[2, 0, 1, 0]]), [2, 0, 1, 0])
     for row in range(3):
-        length = np.sum(source_ids[row] != 0)
+        length = np.sum(is_real(source_ids)[row])
         alone = source_ids[row : row + 1, :length]
         check(search_with(model, search, alone), [row])
 

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_s2s.losses import NORMALIZERS
 from keras_s2s.losses import SequenceLoss
 from keras_s2s.losses import sequence_loss
 from keras_s2s.losses import sequence_loss_by_example
 from keras_s2s.losses import token_losses
+from keras_s2s.normalizers import NORMALIZERS
 
 LABELS = np.array([[3, 1, 2, 4], [2, 3, 0, 0], [1, 0, 0, 0]])  # 0 is padding
 MASK = np.array([[1, 1, 1, 1], [1, 1, 0, 0], [1, 0, 0, 0]], "float32")

@@ -82,3 +82,22 @@ def test_weights_of_another_rank_are_refused():
         r"Received: sample_weight=\(1, 2, 3\)",
     ):
         masking.token_weights(np.ones((1, 2)), np.ones((1, 2, 3)))
+
+
+def test_the_last_values_are_those_that_are_there():
+    nan = np.nan
+    vectors = [
+        [[1.0, 2.0], [3.0, nan], [nan, nan]],
+        [[nan, 4.0], [nan, 5.0], [nan, 0.0]],
+    ]
+    found = masking.last_values(numbers(vectors))
+    assert ops.convert_to_numpy(found).tolist() == [[[3, 2]], [[0, 0]]]
+    found = ops.convert_to_numpy(masking.value_mask(numbers(vectors[0])))
+    assert found.tolist() == [[True, True], [True, False], [False, False]]
+
+
+def test_padding_is_what_stands_behind_the_last_real_token():
+    mask = numbers([[0, 1, 0, 1, 0], [0, 0, 0, 0, 0]], "bool")
+    found = ops.convert_to_numpy(masking.before_padding(mask))
+    # The first position is bos, whatever it looks like.
+    assert found.astype(int).tolist() == [[1, 1, 1, 1, 0], [1, 0, 0, 0, 0]]

@@ -12,12 +12,17 @@ from keras_s2s.layers.local_attention import LocalAttention
 from keras_s2s.layers.monotonic_attention import MonotonicAttention
 from keras_s2s.layers.monotonic_attention import MonotonicChunkwiseAttention
 from keras_s2s.layers.multi_head_attention import MultiHeadAttention
+from keras_s2s.layers.pooling import MemoryPooling
 from keras_s2s.layers.pooling_encoder import PoolingEncoder
 from keras_s2s.layers.pyramidal_rnn_encoder import PyramidalRNNEncoder
 from keras_s2s.layers.rnn_decoder import RNNDecoder
 from keras_s2s.layers.rnn_encoder import RNNEncoder
+from keras_s2s.layers.rnn_vectors import RNNVectorDecoder
+from keras_s2s.layers.rnn_vectors import RNNVectorEncoder
 from keras_s2s.layers.transformer_decoder import TransformerDecoder
 from keras_s2s.layers.transformer_encoder import TransformerEncoder
+from keras_s2s.layers.transformer_vectors import TransformerVectorDecoder
+from keras_s2s.layers.transformer_vectors import TransformerVectorEncoder
 
 __all__ = [
     "AdditiveAttention",
@@ -30,12 +35,17 @@ __all__ = [
     "LocalAttention",
     "MonotonicAttention",
     "MonotonicChunkwiseAttention",
+    "MemoryPooling",
     "MultiHeadAttention",
     "MultiplicativeAttention",
     "PoolingEncoder",
     "PyramidalRNNEncoder",
     "RNNDecoder",
     "RNNEncoder",
+    "RNNVectorDecoder",
+    "RNNVectorEncoder",
     "TransformerDecoder",
     "TransformerEncoder",
+    "TransformerVectorDecoder",
+    "TransformerVectorEncoder",
 ]

@@ -1,5 +1,6 @@
 """What a recurrent decoder reads of its memory."""
 
+import math
 from typing import Any
 from typing import TypeAlias
 
@@ -13,6 +14,7 @@ from keras_s2s.recurrence import Layout
 Tensor: TypeAlias = Any
 
 KINDS = ("state", "mean")
+POOLINGS = (*KINDS, "max")
 
 
 class Reader:
@@ -144,15 +146,19 @@ class Reader:
 def pool_memory(memory: dict[str, Any], kind: str) -> Tensor:
     """Memory -> float `(B, 1, C)`.
 
-    "state": the final states side by side; "mean": the mean of the outputs,
-    padding left out.
+    "state": the final states side by side; "mean" and "max": of the outputs,
+    padding left out, 0 where there is nothing else.
     """
     if kind == "state":
         vector = ops.concatenate(list(memory["state"]), axis=-1)
-    else:
-        mask = ops.expand_dims(memory["mask"], -1)
-        vector = masking.masked_mean(memory["outputs"], mask, axis=1)
-    return ops.expand_dims(vector, 1)
+        return ops.expand_dims(vector, 1)
+    outputs, mask = memory["outputs"], ops.expand_dims(memory["mask"], -1)
+    if kind == "mean":
+        vector = masking.masked_mean(outputs, mask, axis=1)
+        return ops.expand_dims(vector, 1)
+    vector = ops.max(ops.where(mask, outputs, -math.inf), axis=1, keepdims=True)
+    is_empty = ops.logical_not(ops.any(mask, axis=1, keepdims=True))
+    return ops.where(is_empty, 0.0, vector)
 
 
 def spread(vector: Tensor, like: Tensor) -> Tensor:

@@ -16,7 +16,8 @@ class Decoder(keras.layers.Layer):
     for K hypotheses a sentence, for search. The beam axis is a query axis:
     the memory keeps its shape `(B, S, D)` in both.
 
-    Subclasses write `call`, `prepare`, `initial_state` and `step`.
+    Subclasses write `call`, `prepare`, `initial_state` and `step`. One of
+    something else than ids overrides `make_input` as well.
     """
 
     def get_build_config(self) -> None:
@@ -24,6 +25,10 @@ class Decoder(keras.layers.Layer):
 
         So a subclass needs no `build` to be saved and loaded.
         """
+
+    def make_input(self) -> keras.KerasTensor:
+        """Returns the symbolic input of a functional model."""
+        return keras.Input((None,), dtype="int32", name="target_ids")
 
     def call(
         self, target_ids: Tensor, memory: dict, training: bool | None = None

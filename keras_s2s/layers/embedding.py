@@ -1,10 +1,13 @@
-"""Token embeddings whose entries start with variance 1."""
+"""Embeddings of tokens and of vectors, whose entries start with variance 1."""
 
 from collections.abc import Callable
 from typing import Any
 
 import keras
 from keras import ops
+
+from keras_s2s import masking
+from keras_s2s.recurrence import linear
 
 
 @keras.saving.register_keras_serializable(package="keras_s2s")
@@ -55,6 +58,81 @@ class TokenEmbedding(keras.layers.Embedding):
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "scale": self.scale}
+
+
+@keras.saving.register_keras_serializable(package="keras_s2s")
+class VectorEmbedding(keras.layers.Layer):
+    """A linear map of vectors, to which a missing value adds a vector.
+
+    NaN is a missing value. It is read as 0, and adds a learned vector that
+    starts at 0: until it is learned, missing is 0. Of standardized values
+    the result starts with variance 1, as that of `TokenEmbedding`.
+
+    Args:
+        input_dim: int > 0. Size of the vectors, C.
+        output_dim: int > 0. Size of the embedding, E.
+        scale: bool. Starts smaller and multiplies by sqrt(E), as
+            `TokenEmbedding` does. Default: False.
+
+    Call arguments:
+        inputs: float `(..., C)`. NaN where a value is missing.
+
+    Returns:
+        Float `(..., E)`, never NaN.
+
+    Source: Lipton et al., 2016 (zeros and indicators of what is missing),
+    https://arxiv.org/abs/1606.04130
+    """
+
+    def __init__(
+        self,
+        input_dim: int,
+        output_dim: int,
+        scale: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.input_dim = input_dim
+        self.output_dim = output_dim
+        self.scale = scale
+
+    def build(self, input_shape: Any = None) -> None:
+        size = self.input_dim * (self.output_dim if self.scale else 1)
+        self.kernel = self.add_weight(
+            shape=(self.input_dim, self.output_dim),
+            initializer=keras.initializers.RandomNormal(stddev=size**-0.5),
+            name="kernel",
+        )
+        self.missing_kernel = self.add_weight(
+            shape=(self.input_dim, self.output_dim),
+            initializer="zeros",
+            name="missing_kernel",
+        )
+        self.bias = self.add_weight(
+            shape=(self.output_dim,), initializer="zeros", name="bias"
+        )
+
+    def call(self, inputs: Any) -> Any:
+        is_there = masking.value_mask(inputs)
+        values = ops.where(is_there, inputs, 0.0)
+        missing = ops.cast(ops.logical_not(is_there), values.dtype)
+        x = linear(values, self.kernel) + linear(missing, self.missing_kernel)
+        x = x + ops.cast(self.bias, x.dtype)
+        return x * self.output_dim**0.5 if self.scale else x
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> None:
+        """None: who embeds knows the mask; a Keras mask ends here."""
+
+    def compute_output_shape(self, input_shape: tuple) -> tuple:
+        return (*input_shape[:-1], self.output_dim)
+
+    def get_config(self) -> dict[str, Any]:
+        config = {
+            "input_dim": self.input_dim,
+            "output_dim": self.output_dim,
+            "scale": self.scale,
+        }
+        return {**super().get_config(), **config}
 
 
 def _look_up(table: Any, ids: Any, factor: float) -> Any:

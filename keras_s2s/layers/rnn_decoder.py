@@ -19,7 +19,7 @@ from keras_s2s.layers.context import Reader
 from keras_s2s.layers.context import spread
 from keras_s2s.layers.decoder import Decoder
 from keras_s2s.layers.dropout import Dropout
-from keras_s2s.layers.embedding import TokenEmbedding
+from keras_s2s.layers.inputs import ReadsTokens
 from keras_s2s.layers.readout import OutputLayer
 from keras_s2s.layers.readout import Readout
 from keras_s2s.recurrence import PREFERS_JIT
@@ -30,7 +30,7 @@ Tensor: TypeAlias = Any
 
 
 @keras.saving.register_keras_serializable(package="keras_s2s")
-class RNNDecoder(Decoder):
+class RNNDecoder(ReadsTokens, Decoder):
     """Writes a target token by token from a memory.
 
     With h_t = f(h_{t-1}, y_{t-1}, c) and P(y_t) = g(h_t, y_{t-1}, c), the
@@ -126,8 +126,6 @@ class RNNDecoder(Decoder):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        checks.check_positive("vocabulary_size", vocabulary_size)
-        checks.check_positive("embedding_dim", embedding_dim)
         checks.check_rate("dropout", dropout)
         checks.check_option("context", context, (None, *CONTEXTS))
         if attention is not None and context is not None:
@@ -135,8 +133,6 @@ class RNNDecoder(Decoder):
         checks.check_option("cell", cell, (*CELLS, CONDITIONAL))
         if cell == CONDITIONAL and attention is None:
             checks.fail("attention", f"some where `cell` is {cell!r}", None)
-        self.vocabulary_size = vocabulary_size
-        self.embedding_dim = embedding_dim
         self.units = units
         self.cell = cell
         self.num_layers = num_layers
@@ -152,19 +148,12 @@ class RNNDecoder(Decoder):
         self.readout_units = readout_units
         self.attention_units = attention_units
         self.tie_embeddings = tie_embeddings
-        self.pad_id = pad_id
         self.supports_jit = PREFERS_JIT
+        self.set_input(vocabulary_size, embedding_dim, pad_id, tie_embeddings)
         self._make_layers()
 
     def _make_layers(self) -> None:
         policy = self.dtype_policy
-        self.embedding = TokenEmbedding(
-            self.vocabulary_size,
-            self.embedding_dim,
-            scale=self.tie_embeddings,
-            dtype=policy,
-            name="embedding",
-        )
         self.dropout_layer = Dropout(self.dropout, dtype=policy)
         self.attention_layer = make_attention(
             self.attention, self.attention_units or self.units, dtype=policy
@@ -182,7 +171,7 @@ class RNNDecoder(Decoder):
             name="readout",
         )
         self.output_layer = OutputLayer(
-            self.vocabulary_size,
+            self.input_size,
             self.tie_embeddings,
             dtype=policy,
             name="output",
@@ -251,13 +240,13 @@ class RNNDecoder(Decoder):
         keeps_weights: bool = True,
     ) -> dict[str, Tensor]:
         """A dict of `features` and, where kept, `weights`, `(B, T, S)`."""
-        mask = masking.before_padding(target_ids, self.pad_id)
+        mask = masking.before_padding(self.find_mask(target_ids))
         layout = arrange(mask, compiled=self.supports_jit, carries=False)
         memory = layout.sort(memory)
         context = self.prepare(memory)
         state = self.initial_state(memory, 1, 0)
         state.pop("alignment", None)
-        ids = layout.pack(ops.expand_dims(target_ids, -1))
+        ids = layout.pack(ops.expand_dims(target_ids, 2))
         inputs = self._embed(ids, context, training, layout.spread)
         adds_loss = training and self.reader.has_loss
         keeps_weights = keeps_weights or adds_loss
@@ -380,8 +369,7 @@ class RNNDecoder(Decoder):
         if isinstance(attention, keras.layers.Layer):
             attention = keras.saving.serialize_keras_object(attention)
         config = {
-            "vocabulary_size": self.vocabulary_size,
-            "embedding_dim": self.embedding_dim,
+            **self.input_config(),
             "units": self.units,
             "cell": self.cell,
             "num_layers": self.num_layers,
@@ -395,6 +383,5 @@ class RNNDecoder(Decoder):
             "readout_units": self.readout_units,
             "attention_units": self.attention_units,
             "tie_embeddings": self.tie_embeddings,
-            "pad_id": self.pad_id,
         }
         return {**super().get_config(), **config}

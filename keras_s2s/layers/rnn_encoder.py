@@ -7,12 +7,11 @@ import keras
 from keras import ops
 
 from keras_s2s import checks
-from keras_s2s import masking
 from keras_s2s.layers.directions import make_cells
 from keras_s2s.layers.directions import run_cells
 from keras_s2s.layers.dropout import Dropout
-from keras_s2s.layers.embedding import TokenEmbedding
 from keras_s2s.layers.encoder import Encoder
+from keras_s2s.layers.inputs import ReadsTokens
 from keras_s2s.recurrence import PREFERS_JIT
 from keras_s2s.recurrence import arrange
 
@@ -20,7 +19,7 @@ Tensor: TypeAlias = Any
 
 
 @keras.saving.register_keras_serializable(package="keras_s2s")
-class RNNEncoder(Encoder):
+class RNNEncoder(ReadsTokens, Encoder):
     """Embeds the source and runs recurrent layers over it.
 
     Masking: positions that hold `pad_id` are padding. They change nothing:
@@ -85,24 +84,17 @@ class RNNEncoder(Encoder):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        checks.check_positive("vocabulary_size", vocabulary_size)
-        checks.check_positive("embedding_dim", embedding_dim)
         checks.check_positive("num_layers", num_layers)
         checks.check_rate("dropout", dropout)
-        self.vocabulary_size = vocabulary_size
-        self.embedding_dim = embedding_dim
+        self.set_input(vocabulary_size, embedding_dim, pad_id)
         self.units = units
         self.cell = cell
         self.num_layers = num_layers
         self.bidirectional = bidirectional
         self.dropout = dropout
         self.residual = residual
-        self.pad_id = pad_id
         self.bidirectional_layers = bidirectional_layers
         policy = self.dtype_policy
-        self.embedding = TokenEmbedding(
-            vocabulary_size, embedding_dim, dtype=policy, name="embedding"
-        )
         self.dropout_layer = Dropout(dropout, dtype=policy)
         num_both = self._count_bidirectional()
         self.cells = [
@@ -134,11 +126,17 @@ class RNNEncoder(Encoder):
     def call(
         self, source_ids: Tensor, training: bool | None = None
     ) -> dict[str, Any]:
-        mask = masking.padding_mask(source_ids, self.pad_id)
+        mask = self.find_mask(source_ids)
+        return self.encode(source_ids, mask, training)
+
+    def encode(
+        self, source: Tensor, mask: Tensor, training: bool | None = None
+    ) -> dict[str, Any]:
+        """As `call`, with the mask, bool `(B, S)`, of what is real."""
         layout = arrange(mask, compiled=self.supports_jit)
-        x = self.embedding(layout.pack(source_ids))
+        x = self.embedding(layout.pack(source))
         x = self.dropout_layer(x, training=training)
-        rows, states = ops.shape(source_ids)[0], []
+        rows, states = ops.shape(source)[0], []
         for layer, cells in enumerate(self.cells):
             outputs, state = run_cells(cells, x, rows, layout)
             is_like = outputs.shape[-1] == x.shape[-1]
@@ -153,15 +151,13 @@ class RNNEncoder(Encoder):
 
     def get_config(self) -> dict[str, Any]:
         config = {
-            "vocabulary_size": self.vocabulary_size,
-            "embedding_dim": self.embedding_dim,
+            **self.input_config(),
             "units": self.units,
             "cell": self.cell,
             "num_layers": self.num_layers,
             "bidirectional": self.bidirectional,
             "dropout": self.dropout,
             "residual": self.residual,
-            "pad_id": self.pad_id,
             "bidirectional_layers": self.bidirectional_layers,
         }
         return {**super().get_config(), **config}

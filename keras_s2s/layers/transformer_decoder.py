@@ -6,13 +6,12 @@ from typing import TypeAlias
 import keras
 from keras import ops
 
-from keras_s2s import checks
 from keras_s2s import masking
 from keras_s2s.layers.decoder import Decoder
 from keras_s2s.layers.dropout import Dropout
-from keras_s2s.layers.embedding import TokenEmbedding
 from keras_s2s.layers.heads import causal_bias
 from keras_s2s.layers.heads import mask_bias
+from keras_s2s.layers.inputs import ReadsTokens
 from keras_s2s.layers.positions import Positions
 from keras_s2s.layers.readout import OutputLayer
 from keras_s2s.layers.rows import arrange_rows
@@ -24,7 +23,7 @@ Tensor: TypeAlias = Any
 
 
 @keras.saving.register_keras_serializable(package="keras_s2s")
-class TransformerDecoder(Decoder):
+class TransformerDecoder(ReadsTokens, Decoder):
     """Writes a target by attending what it wrote and a memory.
 
     In search, keys and values of the memory are projected once and shared by
@@ -97,24 +96,13 @@ class TransformerDecoder(Decoder):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        checks.check_positive("vocabulary_size", vocabulary_size)
         check_embedding_dim(embedding_dim, num_heads, positions)
-        checks.check_integer("pad_id", pad_id, 0)
-        self.vocabulary_size = vocabulary_size
-        self.embedding_dim = embedding_dim
         self.max_positions = max_positions
         self.scale_embeddings = scale_embeddings
         self.tie_embeddings = tie_embeddings
-        self.pad_id = pad_id
+        self.set_input(vocabulary_size, embedding_dim, pad_id, scale_embeddings)
         self.supports_jit = PREFERS_JIT
         policy = self.dtype_policy
-        self.embedding = TokenEmbedding(
-            vocabulary_size,
-            embedding_dim,
-            scale=scale_embeddings,
-            dtype=policy,
-            name="embedding",
-        )
         self.positions_layer = Positions(
             positions, max_positions, dtype=policy, name="positions"
         )
@@ -136,7 +124,7 @@ class TransformerDecoder(Decoder):
             name="stack",
         )
         self.output_layer = OutputLayer(
-            vocabulary_size, tie_embeddings, dtype=policy, name="output"
+            self.input_size, tie_embeddings, dtype=policy, name="output"
         )
 
     @property
@@ -174,7 +162,7 @@ class TransformerDecoder(Decoder):
         x = self.dropout_layer(x, training=training)
         contexts = self._prepare_layers(memory)
         bias = causal_bias(length, x.dtype)
-        mask = masking.before_padding(target_ids, self.pad_id)
+        mask = masking.before_padding(self.find_mask(target_ids))
         rows = arrange_rows(mask, self.supports_jit)
         x = self.stack.call(x, rows, bias, contexts, training)
         return x * ops.cast(ops.expand_dims(mask, -1), x.dtype)
@@ -217,7 +205,7 @@ class TransformerDecoder(Decoder):
         context: dict[str, Any],
         position: Tensor,
     ) -> tuple[Tensor, dict[str, Any]]:
-        rows, size = ops.shape(token_ids)
+        rows, size = ops.shape(token_ids)[:2]
         x = self._embed(token_ids, ops.expand_dims(position, 0))
         own = ops.arange(size, dtype="int32")
         steps = ops.arange(state["beams"].shape[2], dtype="int32")
@@ -250,17 +238,15 @@ class TransformerDecoder(Decoder):
         self, target_ids: Any, memory: Any, training: bool | None = None
     ) -> Any:
         """Not from `call`, which Keras would try with any length it likes."""
-        shape = (*target_ids.shape, self.vocabulary_size)
+        shape = (*target_ids.shape[:2], self.input_size)
         return keras.KerasTensor(shape, dtype=self.compute_dtype)
 
     def get_config(self) -> dict[str, Any]:
         config = {
-            "vocabulary_size": self.vocabulary_size,
-            "embedding_dim": self.embedding_dim,
+            **self.input_config(),
             **self.stack.options,
             "max_positions": self.max_positions,
             "scale_embeddings": self.scale_embeddings,
             "tie_embeddings": self.tie_embeddings,
-            "pad_id": self.pad_id,
         }
         return {**super().get_config(), **config}

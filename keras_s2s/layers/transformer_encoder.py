@@ -6,12 +6,10 @@ from typing import TypeAlias
 import keras
 from keras import ops
 
-from keras_s2s import checks
-from keras_s2s import masking
 from keras_s2s.layers.dropout import Dropout
-from keras_s2s.layers.embedding import TokenEmbedding
 from keras_s2s.layers.encoder import Encoder
 from keras_s2s.layers.heads import mask_bias
+from keras_s2s.layers.inputs import ReadsTokens
 from keras_s2s.layers.positions import Positions
 from keras_s2s.layers.rows import arrange_rows
 from keras_s2s.layers.transformer_stack import TransformerStack
@@ -22,7 +20,7 @@ Tensor: TypeAlias = Any
 
 
 @keras.saving.register_keras_serializable(package="keras_s2s")
-class TransformerEncoder(Encoder):
+class TransformerEncoder(ReadsTokens, Encoder):
     """Embeds the source and runs self-attention layers over it.
 
     Masking: positions that hold `pad_id` are padding. No real position
@@ -101,23 +99,12 @@ class TransformerEncoder(Encoder):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        checks.check_positive("vocabulary_size", vocabulary_size)
         check_embedding_dim(embedding_dim, num_heads, positions)
-        checks.check_integer("pad_id", pad_id, 0)
-        self.vocabulary_size = vocabulary_size
-        self.embedding_dim = embedding_dim
+        self.set_input(vocabulary_size, embedding_dim, pad_id, scale_embeddings)
         self.max_positions = max_positions
         self.scale_embeddings = scale_embeddings
-        self.pad_id = pad_id
         self.supports_jit = PREFERS_JIT
         policy = self.dtype_policy
-        self.embedding = TokenEmbedding(
-            vocabulary_size,
-            embedding_dim,
-            scale=scale_embeddings,
-            dtype=policy,
-            name="embedding",
-        )
         self.positions_layer = Positions(
             positions, max_positions, dtype=policy, name="positions"
         )
@@ -153,10 +140,16 @@ class TransformerEncoder(Encoder):
     def call(
         self, source_ids: Tensor, training: bool | None = None
     ) -> dict[str, Any]:
-        mask = masking.padding_mask(source_ids, self.pad_id)
-        rows, length = ops.shape(source_ids)
+        mask = self.find_mask(source_ids)
+        return self.encode(source_ids, mask, training)
+
+    def encode(
+        self, source: Tensor, mask: Tensor, training: bool | None = None
+    ) -> dict[str, Any]:
+        """As `call`, with the mask, bool `(B, S)`, of what is real."""
+        rows, length = ops.shape(mask)
         x = self.positions_layer(
-            self.embedding(source_ids), ops.arange(length, dtype="int32")
+            self.embedding(source), ops.arange(length, dtype="int32")
         )
         x = self.dropout_layer(x, training=training)
         bias = mask_bias(ops.reshape(mask, (rows, 1, 1, length)), x.dtype)
@@ -169,19 +162,18 @@ class TransformerEncoder(Encoder):
         self, source_ids: Any, training: bool | None = None
     ) -> dict[str, Any]:
         """Not from `call`, which Keras would try with any length it likes."""
-        shape = (*source_ids.shape, self.embedding_dim)
+        rows_and_length = source_ids.shape[:2]
+        shape = (*rows_and_length, self.embedding_dim)
         return {
             "outputs": keras.KerasTensor(shape, dtype=self.compute_dtype),
-            "mask": keras.KerasTensor(source_ids.shape, dtype="bool"),
+            "mask": keras.KerasTensor(rows_and_length, dtype="bool"),
         }
 
     def get_config(self) -> dict[str, Any]:
         config = {
-            "vocabulary_size": self.vocabulary_size,
-            "embedding_dim": self.embedding_dim,
+            **self.input_config(),
             **self.stack.options,
             "max_positions": self.max_positions,
             "scale_embeddings": self.scale_embeddings,
-            "pad_id": self.pad_id,
         }
         return {**super().get_config(), **config}

@@ -7,23 +7,25 @@ import numpy as np
 
 from keras_s2s import checks
 from keras_s2s.data import SequencePairs
+from keras_s2s.data import pad_rows
 
 
 def check_pairs(data: Any, labels: Any, encoder: Any, decoder: Any) -> None:
-    """Refuses training data with ids outside a vocabulary, or too long.
+    """Refuses training data that its layers cannot read.
 
     Data that cannot be looked at beforehand, a generator say, passes.
 
     Args:
         data: dict of arrays, or a `SequencePairs`.
-        labels: array `(B, T)` or None.
-        encoder: layer. Its `vocabulary_size` counts, if it has one, and its
-            `longest`.
+        labels: array `(B, T)`, or `(B, T, C)` of vectors, or None.
+        encoder: layer. Its `vocabulary_size` or `vector_dim` counts, if it
+            has one, and its `longest`.
         decoder: layer, likewise.
 
     Raises:
-        ValueError: an id is negative or not in the vocabulary; more tokens,
-            padding included, than learned positions.
+        ValueError: an id is negative or not in the vocabulary; vectors of
+            another size, or not finite; more tokens, padding included, than
+            learned positions.
     """
     _check_lengths(data, encoder, decoder)
     source_size = getattr(encoder, "vocabulary_size", None)
@@ -39,6 +41,7 @@ def check_pairs(data: Any, labels: Any, encoder: Any, decoder: Any) -> None:
             ("target_ids", data.get("target_ids"), target_size),
             ("labels", labels, target_size),
         ]
+        _check_vector_pairs(data, labels, encoder, decoder)
     else:
         return
     for name, ids, size in pairs:
@@ -83,29 +86,78 @@ def check_source_ids(source_ids: Any, encoder: Any) -> np.ndarray:
     return source_ids.astype("int32")
 
 
+def check_source_vectors(source_vectors: Any, encoder: Any) -> np.ndarray:
+    """Returns sources as a float array, or refuses them.
+
+    Args:
+        source_vectors: numbers `(B, S, C)`, or a list of arrays `(S, C)`,
+            which is padded. NaN is padding, or a missing value.
+        encoder: layer. Its `vector_dim` and `longest` count.
+
+    Returns:
+        Float `(B, S, C)`.
+
+    Raises:
+        ValueError: another shape; an infinite value; a row without any
+            value; more vectors than learned positions.
+    """
+    name, size = "source_vectors", encoder.vector_dim
+    if isinstance(source_vectors, (list, tuple)):
+        source_vectors = pad_rows(source_vectors, np.nan)
+    source_vectors = check_vectors(name, source_vectors, size)
+    empty = np.flatnonzero(np.all(np.isnan(source_vectors), axis=(1, 2)))
+    if len(empty):
+        rule = "rows with at least one value that is not NaN"
+        checks.fail(name, rule, f"only NaN in row {empty[0]}")
+    longest = getattr(encoder, "longest", None)
+    if longest is not None:
+        checks.check_length(name, source_vectors.shape[1], longest)
+    return source_vectors
+
+
+def check_vectors(name: str, vectors: Any, size: int) -> np.ndarray:
+    """Returns an array `(B, S, size)`, refused if of another shape or with
+    an infinite value."""
+    vectors = keras.ops.convert_to_numpy(vectors)
+    is_number = np.issubdtype(vectors.dtype, np.number)
+    if vectors.ndim != 3 or vectors.shape[-1] != size or not is_number:
+        found = (vectors.shape, str(vectors.dtype))
+        checks.fail(name, f"an array of numbers (B, S, {size})", found)
+    infinite = np.flatnonzero(np.any(np.isinf(vectors), axis=(1, 2)))
+    if len(infinite):
+        found = f"an infinite value in row {infinite[0]}"
+        checks.fail(name, "finite, or NaN where a value is missing", found)
+    return vectors
+
+
+def _check_vector_pairs(
+    data: dict, labels: Any, encoder: Any, decoder: Any
+) -> None:
+    for name, vectors, layer in (
+        ("source_vectors", data.get("source_vectors"), encoder),
+        ("target_vectors", data.get("target_vectors"), decoder),
+        ("labels", labels, decoder),
+    ):
+        size = getattr(layer, "vector_dim", None)
+        if vectors is not None and size is not None:
+            check_vectors(name, vectors, size)
+
+
 def _check_lengths(data: Any, encoder: Any, decoder: Any) -> None:
     for axis, name, layer in (
         (1, "source_ids", encoder),
+        (1, "source_vectors", encoder),
         (2, "target_ids", decoder),
+        (2, "target_vectors", decoder),
     ):
         longest = getattr(layer, "longest", None)
         length = None
-        if isinstance(data, SequencePairs):
+        if isinstance(data, SequencePairs) and name.endswith("_ids"):
             length = max(shape[axis] for shape in data.shapes)
         elif isinstance(data, dict) and name in data:
             length = np.shape(data[name])[1]
         if longest is not None and length is not None:
             checks.check_length(name, length, longest)
-
-
-def pad_rows(rows: Any, pad_id: int, multiple: int = 1) -> np.ndarray:
-    """Pads lists of ids on the right: int32 `(B, S)`, S a `multiple`."""
-    length = max((len(row) for row in rows), default=0)
-    length = -(-max(length, 1) // multiple) * multiple
-    padded = np.full((len(rows), length), pad_id, "int32")
-    for row, ids in zip(padded, rows):
-        row[: len(ids)] = ids
-    return padded
 
 
 def _is_integer(ids: Any) -> bool:

@@ -1,7 +1,5 @@
 """Search over a trained encoder and decoder, as a model of its own."""
 
-import contextlib
-from collections.abc import Iterator
 from typing import Any
 from typing import TypeAlias
 
@@ -15,14 +13,9 @@ from keras_s2s.decoding import RandomSampling
 from keras_s2s.decoding.search import Search
 from keras_s2s.layers.decoder import Decoder
 from keras_s2s.layers.encoder import Encoder
+from keras_s2s.models.compiled import LoopLayer
+from keras_s2s.models.compiled import LoopModel
 from keras_s2s.models.door import check_source_ids
-from keras_s2s.models.quantization import find_quantized
-from keras_s2s.models.quantization import quantize_again
-from keras_s2s.models.quantization import quiet
-from keras_s2s.models.seq2seq import Seq2Seq
-from keras_s2s.models.seq2seq import shares_embedding
-from keras_s2s.recurrence import EXPORT_OPTIONS
-from keras_s2s.recurrence import PREFERS_JIT
 from keras_s2s.recurrence import trace_any_length
 
 Tensor: TypeAlias = Any
@@ -33,7 +26,7 @@ COMPILED_MULTIPLE = 64
 
 
 @keras.saving.register_keras_serializable(package="keras_s2s")
-class Generator(keras.layers.Layer):
+class Generator(LoopLayer):
     """Encodes a source and searches for its best targets.
 
     Args:
@@ -62,9 +55,7 @@ class Generator(keras.layers.Layer):
         return_alignments: bool,
         **kwargs: Any,
     ) -> None:
-        super().__init__(dtype=decoder.dtype_policy, **kwargs)
-        self.encoder = encoder
-        self.decoder = decoder
+        super().__init__(encoder, decoder, **kwargs)
         self.search = search
         if isinstance(search, RandomSampling):
             # Keras tracks the random state of layers alone.
@@ -74,22 +65,10 @@ class Generator(keras.layers.Layer):
         self.eos_id = eos_id
         self.pad_id = pad_id
         self.return_alignments = return_alignments
-        self.supports_jit = PREFERS_JIT
-        self.built = True
-        # Whether XLA compiles the search though the decoder is trained
-        # without it.
-        self.compiled = False
 
     def call(self, source: Tensor) -> dict[str, Tensor]:
-        with supporting_jit(self.parts() if self.compiled else []):
+        with self.supporting_jit():
             return self._search(source)
-
-    def parts(self) -> list[keras.layers.Layer]:
-        """What must support jit for the search to be compiled.
-
-        No property: saving would follow a list with itself in it for ever.
-        """
-        return [self, self.encoder, self.decoder]
 
     def _search(self, source: Tensor) -> dict[str, Tensor]:
         memory = self.encoder(source, training=False)
@@ -122,21 +101,8 @@ class Generator(keras.layers.Layer):
         return spec
 
 
-@contextlib.contextmanager
-def supporting_jit(layers: list[keras.layers.Layer]) -> Iterator[None]:
-    """Has layers do, for a while, only what XLA can compile."""
-    before = [layer.supports_jit for layer in layers]
-    for layer in layers:
-        layer.supports_jit = True
-    try:
-        yield
-    finally:
-        for layer, value in zip(layers, before):
-            layer.supports_jit = value
-
-
 @keras.saving.register_keras_serializable(package="keras_s2s")
-class InferenceModel(keras.Model):
+class InferenceModel(LoopModel):
     """Translates: source ids in, the best target ids out.
 
     The whole search runs in the graph. Weights are shared with `model`:
@@ -199,6 +165,9 @@ class InferenceModel(keras.Model):
             "search", search, Search, "a search of keras_s2s.decoding"
         )
         encoder, decoder = find_parts(model)
+        if hasattr(decoder, "vector_dim"):
+            cure = "For vectors take `Forecaster`."
+            checks.fail("model", "one that writes ids", model.name, cure)
         longest = getattr(decoder, "longest", None)
         if longest is not None:
             checks.check_length("max_length", max_length, longest)
@@ -231,14 +200,7 @@ class InferenceModel(keras.Model):
         sentence at a time on TensorFlow. `predict` and `predict_on_batch`
         then pad sources to few lengths; each batch size is compiled anew.
         """
-        compiled = kwargs.get("jit_compile") is True
-        with supporting_jit(self.generator.parts() if compiled else []):
-            super().compile(*args, **kwargs)
-        self.generator.compiled = compiled
-
-    def compile_from_config(self, config: dict[str, Any]) -> None:
-        """As `keras.Model.compile_from_config`."""
-        self.compile(**keras.saving.deserialize_keras_object(config))
+        super().compile(*args, **kwargs)
 
     def predict(
         self,
@@ -327,47 +289,21 @@ class InferenceModel(keras.Model):
             more = min(more, max(longest - x.shape[1], 0))
         return np.pad(x, [(0, 0), (0, more)], constant_values=pad_id)
 
-    def export(self, filepath: Any, **kwargs: Any) -> None:
-        """As `keras.Model.export`: the whole search, ids in and ids out."""
-        compiled, self.generator.compiled = self.generator.compiled, False
-        try:
-            super().export(filepath, **{**EXPORT_OPTIONS, **kwargs})
-        finally:
-            self.generator.compiled = compiled
-
-    def quantize(self, *args: Any, **kwargs: Any) -> None:
-        """As `Seq2Seq.quantize`."""
-        with quiet():
-            super().quantize(*args, **kwargs)
-
     def get_config(self) -> dict[str, Any]:
-        serialize = keras.saving.serialize_keras_object
-        return {
-            "encoder": serialize(self.encoder),
-            "decoder": serialize(self.decoder),
-            "share_embeddings": shares_embedding(self.encoder, self.decoder),
-            "quantized": find_quantized(self.encoder, self.decoder),
-            "search": serialize(self.search),
+        config = {
+            "search": keras.saving.serialize_keras_object(self.search),
             "max_length": self.max_length,
             "bos_id": self.bos_id,
             "eos_id": self.eos_id,
             "pad_id": self.pad_id,
             "return_alignments": self.return_alignments,
-            "name": self.name,
         }
+        return {**super().get_config(), **config}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "InferenceModel":
-        config = dict(config)
-        encoder, decoder, config["search"] = (
-            keras.saving.deserialize_keras_object(config.pop(name))
-            for name in ("encoder", "decoder", "search")
-        )
-        shares = config.pop("share_embeddings", False)
-        quantized = config.pop("quantized", {})
-        model = Seq2Seq(encoder, decoder, shares)
-        quantize_again(quantized, encoder, decoder)
-        return cls(model, **config)
+        search = keras.saving.deserialize_keras_object(config["search"])
+        return super().from_config({**config, "search": search})
 
 
 def find_parts(model: keras.Model) -> tuple[Encoder, Decoder]:

@@ -75,10 +75,11 @@ class Seq2Seq(keras.Model):
 
     Call arguments:
         inputs: dict of `source_ids`, int32 `(B, S)`, and `target_ids`, int32
-            `(B, T)`, beginning with bos.
+            `(B, T)`, beginning with bos; of vectors, `source_vectors` and
+            `target_vectors`, float `(B, S, C)` and `(B, T, C)`.
 
     Returns:
-        Logits, float `(B, T, V)`.
+        Logits, float `(B, T, V)`, or vectors `(B, T, C)`.
 
     Raises:
         TypeError: `encoder` is no `Encoder`, or `decoder` no `Decoder`.
@@ -109,10 +110,10 @@ class Seq2Seq(keras.Model):
         if share_embeddings:
             share_embedding(encoder, decoder)
         source = encoder.make_input()
-        target_ids = keras.Input((None,), dtype="int32", name="target_ids")
-        logits = decoder(target_ids, encoder(source))
-        inputs = {source.name: source, "target_ids": target_ids}
-        super().__init__(inputs=inputs, outputs=logits, **kwargs)
+        target = decoder.make_input()
+        outputs = decoder(target, encoder(source))
+        inputs = {source.name: source, target.name: target}
+        super().__init__(inputs=inputs, outputs=outputs, **kwargs)
         # `call` may run parts of the decoder outside of it.
         self.dtype_policy = decoder.dtype_policy
         self.encoder = encoder

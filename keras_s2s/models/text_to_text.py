@@ -6,7 +6,7 @@ from typing import Any
 import keras
 
 from keras_s2s import checks
-from keras_s2s.models.door import pad_rows
+from keras_s2s.data import pad_rows
 from keras_s2s.models.inference import InferenceModel
 from keras_s2s.tokenizers import SentencePieceTokenizer
 

@@ -21,7 +21,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 def translate_here(text, rows, search, options):
     """Returns tokens and scores, as `translate_there`."""
     import keras_s2s as s2s
-    from keras_s2s.models.door import pad_rows
+    from keras_s2s.data import pad_rows
 
     inference = text.inference
     model = s2s.models.InferenceModel(

@@ -76,7 +76,12 @@ def run_both(cells, x):
 
 def encode(encoder, ids):
     """Runs an encoder over one row without padding: outputs and states."""
-    x = encoder.embedding.embeddings.numpy().astype("float64")[ids]
+    embeddings = encoder.embedding.embeddings.numpy().astype("float64")
+    return encode_vectors(encoder, embeddings[ids])
+
+
+def encode_vectors(encoder, x):
+    """As `encode`, of what was embedded, `(S, E)`."""
     states = []
     for layer, cells in enumerate(encoder.cells):
         outputs, last = run_both(cells, x)

@@ -5,7 +5,7 @@ import pytest
 from keras import ops
 
 from keras_s2s.layers import TransformerDecoder
-from keras_s2s.models.inference import supporting_jit
+from keras_s2s.models.compiled import supporting_jit
 from tests import laws
 from tests.layers import transformers
 from tests.layers.test_transformer_encoder import BAD_ARGUMENTS
