@@ -20,6 +20,7 @@ FLOORS = {
     "masking": 0,
     "recurrence*": 0,
     "batching": 1,
+    "word_tokenizer": 1,
     "tokenizers": 1,
     "losses": 1,
     "metrics": 1,
@@ -65,6 +66,7 @@ PUBLIC_NAMES = {
         "Encoder",
         "MultiHeadAttention",
         "MultiplicativeAttention",
+        "PointerGenerator",
         "RNNDecoder",
         "RNNEncoder",
         "TransformerDecoder",
@@ -74,7 +76,7 @@ PUBLIC_NAMES = {
     "metrics": ["Perplexity", "SequenceAccuracy", "TokenAccuracy"],
     "models": ["InferenceModel", "Seq2Seq", "TextToText"],
     "plots": ["plot_alignment"],
-    "tokenizers": ["SentencePieceTokenizer"],
+    "tokenizers": ["SentencePieceTokenizer", "WordTokenizer"],
 }
 LONGEST_FILE = 400  # lines
 

@@ -7,6 +7,7 @@ from keras_s2s.layers.bridge import Bridge
 from keras_s2s.layers.decoder import Decoder
 from keras_s2s.layers.encoder import Encoder
 from keras_s2s.layers.multi_head_attention import MultiHeadAttention
+from keras_s2s.layers.pointer_generator import PointerGenerator
 from keras_s2s.layers.rnn_decoder import RNNDecoder
 from keras_s2s.layers.rnn_encoder import RNNEncoder
 from keras_s2s.layers.transformer_decoder import TransformerDecoder
@@ -20,6 +21,7 @@ __all__ = [
     "Encoder",
     "MultiHeadAttention",
     "MultiplicativeAttention",
+    "PointerGenerator",
     "RNNDecoder",
     "RNNEncoder",
     "TransformerDecoder",

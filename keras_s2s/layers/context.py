@@ -61,21 +61,37 @@ class Reader:
             return vector if vector is None else spread(vector, x), None
         return self.attention.attend(x, context)
 
-    def read_all(self, x: Tensor, context: dict, layout: Layout) -> Tensor:
-        """As `read`, for all steps, once their states are known."""
+    def read_all(
+        self, x: Tensor, context: dict, layout: Layout, keeps_weights: bool
+    ) -> dict[str, Tensor]:
+        """As `read`, for all steps, once their states are known.
+
+        A dict of `vector` and, where they are kept and there are any,
+        `weights`.
+        """
         if self.attention is None:
             vector = context.get("vector")
-            return vector if vector is None else layout.spread(vector, x)
+            if vector is not None:
+                vector = layout.spread(vector, x)
+            return {"vector": vector}
+
+        def read(x: Tensor, context: dict) -> dict[str, Tensor]:
+            vector, weights = self.attention.attend(x, context)
+            if keeps_weights:
+                return {"vector": vector, "weights": weights}
+            return {"vector": vector}
+
         if not layout.is_packed:
             queries = ops.squeeze(layout.unpack(x), 2)
-            vectors, _ = self.attention.attend(queries, context)
-            return layout.pack(ops.expand_dims(vectors, 2))
+            return {
+                name: layout.pack(ops.expand_dims(values, 2))
+                for name, values in read(queries, context).items()
+            }
 
         def step(state: tuple, x: Tensor, context: dict) -> tuple:
-            return state, self.attention.attend(x, context)[0]
+            return state, read(x, context)
 
-        vectors, _ = layout.scan(step, (), x, **self.scan_options(context))
-        return vectors
+        return layout.scan(step, (), x, **self.scan_options(context))[0]
 
     def scan_options(self, context: dict, layers: Any = ()) -> dict[str, Any]:
         """What a scan is told of the attention and of other layers."""

@@ -28,8 +28,13 @@ class Decoder(keras.layers.Layer):
     def call(
         self, target_ids: Tensor, memory: dict, training: bool | None = None
     ) -> Tensor:
-        """Int32 `(B, T)`, beginning with bos, and memory -> `(B, T, V)`."""
-        raise NotImplementedError(_missing(self, "call"))
+        """Int32 `(B, T)`, beginning with bos, and memory -> `(B, T, V)`.
+
+        Where there is `features`, what `project` makes of them.
+        """
+        if type(self).features is Decoder.features:
+            raise NotImplementedError(_missing(self, "call"))
+        return self.project(self.features(target_ids, memory, training))
 
     def features(
         self, target_ids: Tensor, memory: dict, training: bool | None = None
@@ -43,6 +48,18 @@ class Decoder(keras.layers.Layer):
     def project(self, features: Tensor) -> Tensor:
         """The output layer: float `(..., R)` -> logits `(..., V)`."""
         raise NotImplementedError(_missing(self, "project"))
+
+    def attended_features(
+        self, target_ids: Tensor, memory: dict, training: bool | None = None
+    ) -> dict[str, Tensor]:
+        """A dict of `features` and of `weights`, float `(B, T, S)`.
+
+        Optional: what `PointerGenerator` needs to copy, where each position
+        looks in the memory; with `embedding`, `features_dim`, which is R, and
+        a `step` that puts the features `(B, K, R)` into an entry `features`
+        of the state, if there is one, beside those weights as `alignment`.
+        """
+        raise NotImplementedError(_missing(self, "attended_features"))
 
     def prepare(self, memory: dict) -> Any:
         """Memory -> context: nested tensors `(B, ...)`.

@@ -185,7 +185,7 @@ class RNNDecoder(Decoder):
         context_dim = self.reader.build(self.units, memory_shape)
         self.embedding.build()
         self.readout_layer.build(self.units, context_dim, self.embedding_dim)
-        features_dim = self.readout_layer.dim
+        self.features_dim = features_dim = self.readout_layer.dim
         if self.tie_embeddings and features_dim != self.embedding_dim:
             checks.fail(
                 "embedding_dim",
@@ -220,14 +220,6 @@ class RNNDecoder(Decoder):
         )
         self.bridge_layer.build(memory_shape)
 
-    def call(
-        self,
-        target_ids: Tensor,
-        memory: dict[str, Any],
-        training: bool | None = None,
-    ) -> Tensor:
-        return self.project(self.features(target_ids, memory, training))
-
     def features(
         self,
         target_ids: Tensor,
@@ -235,6 +227,17 @@ class RNNDecoder(Decoder):
         training: bool | None = None,
     ) -> Tensor:
         """As `call`, but float `(B, T, R)`: what the output layer sees."""
+        found = self.attended_features(target_ids, memory, training, False)
+        return found["features"]
+
+    def attended_features(
+        self,
+        target_ids: Tensor,
+        memory: dict[str, Any],
+        training: bool | None = None,
+        keeps_weights: bool = True,
+    ) -> dict[str, Tensor]:
+        """A dict of `features` and, where kept, `weights`, `(B, T, S)`."""
         layout = arrange(
             masking.before_padding(target_ids, self.pad_id),
             compiled=self.supports_jit,
@@ -247,15 +250,26 @@ class RNNDecoder(Decoder):
         ids = layout.pack(ops.expand_dims(target_ids, -1))
         inputs = self._embed(ids, context, training, layout.spread)
         if self.feeds_back:
-            x = self._run_joint(inputs, state, context, layout, training)
+            inputs["masks"] = self.stack.dropout_masks(
+                inputs["projected"], training
+            )
+            found = self._run_joint(
+                inputs, state, context, layout, keeps_weights
+            )
         else:
             x = self.stack.run(
                 inputs["projected"], state["cells"], layout, training
             )
-            vector = self.reader.read_all(x, context, layout)
-            x = self.readout_layer(x, vector, inputs["token"])
-        x = self.dropout_layer(x, training=training)
-        return ops.squeeze(layout.unpack(x), 2)
+            found = self.reader.read_all(x, context, layout, keeps_weights)
+            vector = found.pop("vector")
+            found["features"] = self.readout_layer(x, vector, inputs["token"])
+        found["features"] = self.dropout_layer(
+            found["features"], training=training
+        )
+        return {
+            name: ops.squeeze(layout.unpack(values), 2)
+            for name, values in found.items()
+        }
 
     def project(self, features: Tensor) -> Tensor:
         """Float `(..., R)` -> logits `(..., V)`."""
@@ -302,6 +316,8 @@ class RNNDecoder(Decoder):
             new_state["feed"] = self._feed(x, vector)
         if "alignment" in state:
             new_state["alignment"] = weights
+        if "features" in state:
+            new_state["features"] = x
         return self.project(x), new_state
 
     def _embed(
@@ -327,12 +343,9 @@ class RNNDecoder(Decoder):
         state: dict,
         context: dict,
         layout: Layout,
-        training: Any,
-    ) -> Tensor:
+        keeps_weights: bool,
+    ) -> dict[str, Tensor]:
         """All layers, attention and readout in one loop."""
-        inputs["masks"] = self.stack.dropout_masks(
-            inputs["projected"], training
-        )
 
         def step(state: dict, inputs: dict, context: dict) -> tuple:
             x, cells = self.stack.advance(
@@ -341,9 +354,12 @@ class RNNDecoder(Decoder):
                 state["feed"],
                 inputs["masks"],
             )
-            vector, _ = self.reader.read(x, context)
+            vector, weights = self.reader.read(x, context)
             x = self.readout_layer.call(x, vector, inputs.get("token"))
-            return {"cells": cells, "feed": self._feed(x, vector)}, x
+            outputs = {"features": x}
+            if keeps_weights:
+                outputs["weights"] = weights
+            return {"cells": cells, "feed": self._feed(x, vector)}, outputs
 
         if inputs["token"] is None:
             inputs.pop("token")

@@ -40,6 +40,9 @@ class RNNEncoder(Encoder):
         residual: bool. Adds its input to the output of each layer from the
             second on. Default: True.
         pad_id: int >= 0. Default: 0.
+        unk_id: int >= 0 or None. What ids from V on, words of a source that
+            have none in the vocabulary, are read as; the memory then has
+            `source_ids` for a decoder that copies. Default: None.
 
     Call arguments:
         source_ids: int32 `(B, S)`.
@@ -75,10 +78,13 @@ class RNNEncoder(Encoder):
         dropout: float = 0.0,
         residual: bool = True,
         pad_id: int = 0,
+        unk_id: int | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         checks.check_positive("vocabulary_size", vocabulary_size)
+        if unk_id is not None:
+            checks.check_ids("unk_id", unk_id, vocabulary_size)
         checks.check_positive("embedding_dim", embedding_dim)
         checks.check_positive("num_layers", num_layers)
         checks.check_rate("dropout", dropout)
@@ -91,6 +97,7 @@ class RNNEncoder(Encoder):
         self.dropout = dropout
         self.residual = residual
         self.pad_id = pad_id
+        self.unk_id = unk_id
         policy = self.dtype_policy
         self.embedding = TokenEmbedding(
             vocabulary_size, embedding_dim, dtype=policy, name="embedding"
@@ -119,7 +126,7 @@ class RNNEncoder(Encoder):
     ) -> dict[str, Any]:
         mask = masking.padding_mask(source_ids, self.pad_id)
         layout = arrange(mask, compiled=self.supports_jit)
-        x = self.embedding(layout.pack(source_ids))
+        x = self.embedding(layout.pack(self.known_ids(source_ids)))
         x = self.dropout_layer(x, training=training)
         zeros = ops.zeros((ops.shape(source_ids)[0], self.units), x.dtype)
         states = []
@@ -132,7 +139,8 @@ class RNNEncoder(Encoder):
             x = outputs
             states.extend(state)
         states = layout.restore(states)
-        return {"outputs": layout.unpack(x), "mask": mask, "state": states}
+        memory = {"outputs": layout.unpack(x), "mask": mask, "state": states}
+        return self.with_source_ids(memory, source_ids)
 
     def _run_layer(
         self, layer: int, x: Tensor, zeros: Tensor, layout: Layout
@@ -158,5 +166,6 @@ class RNNEncoder(Encoder):
             "dropout": self.dropout,
             "residual": self.residual,
             "pad_id": self.pad_id,
+            "unk_id": self.unk_id,
         }
         return {**super().get_config(), **config}

@@ -54,6 +54,9 @@ class TransformerEncoder(Encoder):
         scale_embeddings: bool. Multiplies embeddings by sqrt(D); they start
             at N(0, 1 / D). Default: True.
         pad_id: int >= 0. Default: 0.
+        unk_id: int >= 0 or None. What ids from V on, words of a source that
+            have none in the vocabulary, are read as; the memory then has
+            `source_ids` for a decoder that copies. Default: None.
 
     Call arguments:
         source_ids: int32 `(B, S)`.
@@ -98,10 +101,13 @@ class TransformerEncoder(Encoder):
         max_positions: int | None = None,
         scale_embeddings: bool = True,
         pad_id: int = 0,
+        unk_id: int | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         checks.check_positive("vocabulary_size", vocabulary_size)
+        if unk_id is not None:
+            checks.check_ids("unk_id", unk_id, vocabulary_size)
         check_embedding_dim(embedding_dim, num_heads, positions)
         checks.check_integer("pad_id", pad_id, 0)
         self.vocabulary_size = vocabulary_size
@@ -109,6 +115,7 @@ class TransformerEncoder(Encoder):
         self.max_positions = max_positions
         self.scale_embeddings = scale_embeddings
         self.pad_id = pad_id
+        self.unk_id = unk_id
         self.supports_jit = PREFERS_JIT
         policy = self.dtype_policy
         self.embedding = TokenEmbedding(
@@ -156,24 +163,28 @@ class TransformerEncoder(Encoder):
         mask = masking.padding_mask(source_ids, self.pad_id)
         rows, length = ops.shape(source_ids)
         x = self.positions_layer(
-            self.embedding(source_ids), ops.arange(length, dtype="int32")
+            self.embedding(self.known_ids(source_ids)),
+            ops.arange(length, dtype="int32"),
         )
         x = self.dropout_layer(x, training=training)
         bias = mask_bias(ops.reshape(mask, (rows, 1, 1, length)), x.dtype)
         real = arrange_rows(mask, self.supports_jit)
-        x = self.stack.call(x, real, bias, training=training)
+        x, _ = self.stack.call(x, real, bias, training=training)
         x = x * ops.cast(ops.expand_dims(mask, -1), x.dtype)
-        return {"outputs": x, "mask": mask}
+        return self.with_source_ids({"outputs": x, "mask": mask}, source_ids)
 
     def compute_output_spec(
         self, source_ids: Any, training: bool | None = None
     ) -> dict[str, Any]:
         """Not from `call`, which Keras would try with any length it likes."""
         shape = (*source_ids.shape, self.embedding_dim)
-        return {
+        memory = {
             "outputs": keras.KerasTensor(shape, dtype=self.compute_dtype),
             "mask": keras.KerasTensor(source_ids.shape, dtype="bool"),
         }
+        # Another one than the input, which Keras would take for its output.
+        ids = keras.KerasTensor(source_ids.shape, dtype="int32")
+        return self.with_source_ids(memory, ids)
 
     def get_config(self) -> dict[str, Any]:
         config = {
@@ -183,5 +194,6 @@ class TransformerEncoder(Encoder):
             "max_positions": self.max_positions,
             "scale_embeddings": self.scale_embeddings,
             "pad_id": self.pad_id,
+            "unk_id": self.unk_id,
         }
         return {**super().get_config(), **config}

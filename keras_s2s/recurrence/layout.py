@@ -135,7 +135,7 @@ class Packed:
         """What `scan` returns -> `(B, T, ...)`, 0 on padding."""
         values = values * ops.cast(_like(self.is_real, values), values.dtype)
         rows, total = self.shape
-        rest = values.shape[1:]
+        rest = ops.shape(values)[1:]
         flat = _put(self.index, values, (rows * total, *rest))
         return ops.reshape(flat, (rows, total, *rest))
 
