@@ -144,9 +144,7 @@ class WordTokenizer:
                 self._ids.get(word) or own.get(word, self.unk_id)
                 for word in text.split()
             ]
-            rows.append(
-                [self.bos_id] * add_bos + ids + [self.eos_id] * add_eos
-            )
+            rows.append([self.bos_id] * add_bos + ids + [self.eos_id] * add_eos)
         return rows
 
     def decode(

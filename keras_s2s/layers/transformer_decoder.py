@@ -171,7 +171,7 @@ class TransformerDecoder(Decoder):
         memory: dict[str, Any],
         training: bool | None = None,
     ) -> dict[str, Tensor]:
-        """A dict of `features` and `weights`, `(B, T, S)`, of the last layer."""
+        """A dict of `features` and the last layer's `weights`, `(B, T, S)`."""
         length = ops.shape(target_ids)[1]
         x = self._embed(target_ids, ops.arange(length, dtype="int32"))
         x = self.dropout_layer(x, training=training)

@@ -230,9 +230,7 @@ class TransformerStack(keras.layers.Layer):
                 return layer.self_attention.call(x, rows, bias, training), None
 
             context = contexts[number] if contexts else None
-            x, _, weights = layer.call(
-                x, attend_self, context, rows, training
-            )
+            x, _, weights = layer.call(x, attend_self, context, rows, training)
         return rows.unpack(self._finish(x)), weights
 
     def prepare(self, outputs: Tensor, mask: Tensor) -> list[dict]:

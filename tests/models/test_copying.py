@@ -54,12 +54,14 @@ def test_pairs_share_the_words_of_the_source():
 
 
 def test_copied_words_come_out_and_the_file_holds_all(tmp_path):
-    text, model = make_text(share_embeddings=True)
+    # One slot: of two unknown words the second stays so.
+    text, model = make_text(max_copied=1, share_embeddings=True)
     model.decoder.gate.bias.assign([-200.0])
     answers = text.generate(SOURCES)
-    for source, answer in zip(SOURCES, answers):
-        assert answer and set(answer.split()) <= set(source.split())
-    assert any({"Ada", "Bob", "Eve"} & set(one.split()) for one in answers)
+    words = [{*source.split(), "<unk>"} - {"Eve"} for source in SOURCES]
+    found = [set(answer.split()) for answer in answers]
+    assert all(some <= every for some, every in zip(found, words))
+    assert {"Ada", "Bob"} & set.union(*found)
     assert [text.generate([one])[0] for one in SOURCES] == answers
     text.save(tmp_path / "x.keras")
     loaded = keras.saving.load_model(tmp_path / "x.keras")
@@ -68,21 +70,14 @@ def test_copied_words_come_out_and_the_file_holds_all(tmp_path):
     assert loaded.inference.encoder.embedding is decoder.embedding
 
 
-def test_more_unknown_words_than_slots_are_generated_as_unknown():
-    text, model = make_text(max_copied=1)
-    model.decoder.gate.bias.assign([-200.0])
-    for answer in text.generate(["Ada Bob Eve", "Bob Ada"]):
-        assert set(answer.split()) <= {"Ada", "Bob", "<unk>"}
-        assert not {"Ada", "Bob"} <= set(answer.split())
-
-
 def test_training_learns_to_copy():
     text, model = make_text()
     data = TextPairs(
         SOURCES, TARGETS, tokenizer(), tokenizer(), max_copied=3, batch_size=3
     )
-    model.compile(keras.optimizers.Adam(0.05), loss=SequenceLoss())
-    model.fit(data, epochs=40, verbose=0)
+    optimizer = keras.optimizers.Adam(0.05)
+    model.compile(optimizer, loss=SequenceLoss(), run_eagerly=True)
+    model.fit(data, epochs=30, verbose=0)
     # These words were never seen, their places were.
     found = text.generate(["the dog sees Uli", "Jan and Kim"])
     assert found == ["Uli sees", "Kim and Jan"]
@@ -90,7 +85,7 @@ def test_training_learns_to_copy():
 
 def test_ids_beyond_the_vocabulary_are_for_models_that_copy():
     text, model = make_text(max_copied=2)
-    model.compile("sgd", loss=SequenceLoss())
+    model.compile("sgd", loss=SequenceLoss(), run_eagerly=True)
     ids = np.array([[2, 9]], "int32")
 
     def evaluate(source_ids, target_ids, labels):
@@ -101,10 +96,14 @@ def test_ids_beyond_the_vocabulary_are_for_models_that_copy():
     for place, name in enumerate(["source_ids", "target_ids", "labels"]):
         arguments = [ids, ids, ids]
         arguments[place] = ids + 1
-        with pytest.raises(ValueError, match=rf"`{name}` must hold ids in \[0, 10"):
+        with pytest.raises(
+            ValueError, match=rf"`{name}` must hold ids in \[0, 10"
+        ):
             evaluate(*arguments)
     assert text.inference.predict(ids, verbose=0)["ids"].shape == (1, 1, 4)
-    with pytest.raises(ValueError, match=r"`source_ids` must hold ids in \[0, 10"):
+    with pytest.raises(
+        ValueError, match=r"`source_ids` must hold ids in \[0, 10"
+    ):
         text.inference.predict(ids + 1, verbose=0)
 
 
@@ -112,7 +111,9 @@ def test_an_encoder_must_read_what_its_decoder_copies():
     for options in ({}, {"unk_id": 2}):
         encoder = layers.RNNEncoder(8, 4, 5, **options)
         decoder = layers.PointerGenerator(layers.RNNDecoder(8, 4, 5), 3)
-        with pytest.raises(ValueError, match="`encoder` must be one of unk_id=1"):
+        with pytest.raises(
+            ValueError, match="`encoder` must be one of unk_id=1"
+        ):
             Seq2Seq(encoder, decoder)
     with pytest.raises(ValueError, match="and vocabulary_size=8, as the decod"):
         Seq2Seq(layers.RNNEncoder(9, 4, 5, unk_id=1), decoder)
@@ -121,7 +122,9 @@ def test_an_encoder_must_read_what_its_decoder_copies():
 def test_a_tokenizer_of_other_ids_is_refused():
     text, _ = make_text()
     other = WordTokenizer(["the"])
-    with pytest.raises(ValueError, match="`source_tokenizer` must be a tokenize"):
+    with pytest.raises(
+        ValueError, match="`source_tokenizer` must be a tokenize"
+    ):
         TextToText(text.inference, other, other).generate(["the"])
 
 
