@@ -176,7 +176,7 @@ def parse_options():
     add("--test", type=path, help="likewise; needed with --train")
     add("--no-copy", action="store_true", help="choose from the vocabulary")
     add("--examples", type=int, default=10000, help="articles to make up")
-    add("--epochs", type=int, default=5, help="passes over them")
+    add("--epochs", type=int, default=3, help="passes over them")
     add("--max-words", type=int, default=400, help="of an article in a file")
     add("--max-copied", type=int, default=50, help="unknown words of one")
     add("--min-count", type=int, default=20, help="of a word that is known")

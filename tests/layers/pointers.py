@@ -9,6 +9,7 @@ import math
 import numpy as np
 
 from keras_s2s import layers
+from keras_s2s.layers.pointer_generator import sum_by_id
 from tests import laws
 
 SIZE, MAX_COPIED, UNK = 9, 4, 1
@@ -80,3 +81,12 @@ def alignments(decoder, target_ids, memory):
         _, state = decoder.step(ids, state, context, np.int32(time))
         found.append(laws.numpy(state["alignment"])[:, 0])
     return np.stack(found, axis=1)
+
+
+def check_weights_add_up():
+    """The weights of a word that comes twice are added up."""
+    weights = np.array([[[0.5, 0.25, 0.125], [1, 2, 4]], [[8, 16, 32]] * 2])
+    ids = np.array([[2, 0, 2], [1, 1, 1]], "int32")
+    expected = [[[0.25, 0, 0.625, 0], [2, 0, 5, 0]], [[0, 56, 0, 0]] * 2]
+    found = sum_by_id(weights.astype("float32"), ids, 4)
+    np.testing.assert_array_equal(laws.numpy(found), expected)

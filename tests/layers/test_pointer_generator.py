@@ -9,7 +9,6 @@ import pytest
 from keras_s2s import layers
 from keras_s2s import losses
 from keras_s2s.decoding import RandomSampling
-from keras_s2s.layers.pointer_generator import sum_by_id
 from keras_s2s.models import Seq2Seq
 from tests import laws
 from tests.layers import pointers
@@ -48,14 +47,10 @@ def test_it_is_the_mixture(name):
 
 
 def test_weights_of_one_word_add_up():
-    weights = np.array([[[0.5, 0.25, 0.125], [1, 2, 4]], [[8, 16, 32]] * 2])
-    ids = np.array([[2, 0, 2], [1, 1, 1]], "int32")
-    expected = [[[0.25, 0, 0.625, 0], [2, 0, 5, 0]], [[0, 56, 0, 0]] * 2]
-    found = sum_by_id(weights.astype("float32"), ids, 4)
-    np.testing.assert_array_equal(laws.numpy(found), expected)
+    pointers.check_weights_add_up()
 
 
-@every_pair
+@pytest.mark.parametrize("name", ["fed", "transformer"])
 def test_padding_changes_nothing(name):
     laws.check_padding_changes_nothing(maker(name))
 
@@ -149,21 +144,20 @@ def test_it_learns_in_mixed_precision_with_smoothing():
     model.compile("adam", loss=loss, run_eagerly=True)
     source_ids, target_ids, labels = laws.sentences()
     inputs = {"source_ids": source_ids, "target_ids": target_ids}
-    found = [model.train_on_batch(inputs, labels) for _ in range(4)]
-    assert np.all(np.isfinite(found)) and found[3] < found[0]
+    found = [model.train_on_batch(inputs, labels) for _ in range(3)]
+    assert np.all(np.isfinite(found)) and found[2] < found[0]
     for weight in model.weights:
         assert np.all(np.isfinite(laws.numpy(weight.value)))
 
 
-@pytest.mark.parametrize("name", ["fed", "transformer"])
-def test_it_keeps_what_layers_keep(name):
+def test_it_keeps_what_layers_keep():
     source_ids, target_ids, _ = laws.sentences()
-    memory = pair(name)[0](source_ids)
+    memory = pair("fed")[0](source_ids)
     laws.check_layer(
-        lambda dtype: pointers.make_layers(name, dtype)[1], target_ids, memory
+        lambda dtype: pointers.make_layers("fed", dtype)[1], target_ids, memory
     )
     laws.check_layer(
-        lambda dtype: pointers.make_layers(name, dtype)[0], source_ids
+        lambda dtype: pointers.make_layers("transformer", dtype)[0], source_ids
     )
 
 
