@@ -1,5 +1,6 @@
 """A decoder that copies keeps every law, and its mixture is See et al.'s."""
 
+import doctest
 import functools
 import math
 
@@ -9,6 +10,7 @@ import pytest
 from keras_s2s import layers
 from keras_s2s import losses
 from keras_s2s.decoding import RandomSampling
+from keras_s2s.layers import pointer_generator
 from keras_s2s.models import Seq2Seq
 from tests import laws
 from tests.layers import pointers
@@ -198,3 +200,8 @@ def test_its_size_counts_what_it_copies():
     assert decoder.vocabulary_size == SIZE + MAX_COPIED
     assert decoder.longest is None
     assert decoder.embedding is decoder.decoder.embedding
+
+
+def test_its_example_runs():
+    outcome = doctest.testmod(pointer_generator)
+    assert outcome.attempted > 0 and outcome.failed == 0
