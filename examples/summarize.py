@@ -151,17 +151,16 @@ def build_model(size, options):
 
 def draw_alignment(text, article, path):
     """Saves a picture of which words each word of a summary came from."""
+    tokenizer = text.source_tokenizer
     max_copied = getattr(text.inference.decoder, "max_copied", 0)
-    extensions = text.source_tokenizer.unknown_words([article], max_copied)
-    source_ids = text.source_tokenizer.encode(
-        [article], add_eos=True, extensions=extensions
-    )
+    words = {"extensions": tokenizer.unknown_words([article], max_copied)}
+    source_ids = tokenizer.encode([article], add_eos=True, **words)
     result = text.inference.predict(source_ids, verbose=0)
-    (answer,) = text.generate([article])
+    ids = result["ids"][0, 0, : result["lengths"][0, 0]].tolist()
     s2s.plots.plot_alignment(
         result["alignments"][0, 0],
         [*article.split(), "end"],
-        [*answer.split(), "end"],
+        [tokenizer.decode([[one_id]], **words)[0] or "end" for one_id in ids],
         path=path,
     )
 
