@@ -88,3 +88,32 @@ def check_length(name: str, length: int, longest: int) -> None:
     """Refuses more tokens than a layer has positions."""
     if length > longest:
         fail(name, f"at most {longest} tokens, the learned positions", length)
+
+
+def check_texts(name: str, texts: Any) -> list[str]:
+    """Returns the texts as a list; refuses one str, and what is none."""
+    if isinstance(texts, str | bytes):
+        cure = "Pass [text] for a single text."
+        fail(name, "a list of str", texts, cure, TypeError)
+    texts = list(texts)
+    for index, text in enumerate(texts):
+        check_instance(f"{name}[{index}]", text, str, "a str")
+    return texts
+
+
+def check_rows(ids: Any, vocabulary_size: int) -> list[list[int]]:
+    """Returns rows of ids as lists; refuses ids outside the vocabulary."""
+    if not isinstance(ids, list | tuple):
+        ids = np.asarray(ids)
+        if ids.ndim != 2:
+            rule = "a list of id lists or an array (B, T)"
+            fail("ids", rule, ids, error=TypeError)
+    rows = []
+    for index, row in enumerate(ids):
+        name = f"ids[{index}]"
+        array = np.asarray(row)
+        if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
+            fail(name, "a list of integer ids", row, error=TypeError)
+        check_ids(name, array, vocabulary_size)
+        rows.append(array.astype(int).tolist())
+    return rows

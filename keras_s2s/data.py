@@ -11,8 +11,9 @@ import numpy as np
 from keras_s2s import batching
 from keras_s2s import checks
 from keras_s2s.batching import pad_rows
-from keras_s2s.tokenizers import SentencePieceTokenizer
+from keras_s2s.tokenizers import Tokenizer
 from keras_s2s.tokenizers import read_lines
+from keras_s2s.word_tokenizer import find_extensions
 
 __all__ = ["SequencePairs", "TextPairs", "pad_rows", "read_lines"]
 
@@ -299,14 +300,18 @@ class TextPairs(SequencePairs):
     Args:
         source_texts: list of str. None empty.
         target_texts: list of str. As many, none empty.
-        source_tokenizer: SentencePieceTokenizer. For the sources.
-        target_tokenizer: SentencePieceTokenizer. For the targets; it gives
-            `pad_id`, `bos_id` and `eos_id`. It may be the same.
+        source_tokenizer: a tokenizer of `tokenizers`. For the sources.
+        target_tokenizer: likewise, for the targets; it gives `pad_id`,
+            `bos_id` and `eos_id`. It may be the same.
+        max_copied: int >= 0. How many words outside the vocabulary a source
+            may have that get extended ids, in it and in its target, for
+            `PointerGenerator`; the rest are unknown. Default: 0.
         **kwargs: The other options of `SequencePairs`.
     Raises:
         TypeError: A text is no str.
         ValueError: A text is empty, a side is longer than the other, the
-            tokenizers pad differently, or what `SequencePairs` refuses.
+            tokenizers pad differently, or are not one `WordTokenizer` where
+            words are copied, or what `SequencePairs` refuses.
     Example:
         ```python
         texts = ["a dog runs .", "a cat runs ."]
@@ -320,8 +325,9 @@ class TextPairs(SequencePairs):
         self,
         source_texts: Sequence[str],
         target_texts: Sequence[str],
-        source_tokenizer: SentencePieceTokenizer,
-        target_tokenizer: SentencePieceTokenizer,
+        source_tokenizer: Tokenizer,
+        target_tokenizer: Tokenizer,
+        max_copied: int = 0,
         **kwargs: Any,
     ) -> None:
         if source_tokenizer.pad_id != target_tokenizer.pad_id:
@@ -335,11 +341,14 @@ class TextPairs(SequencePairs):
         batching.check_counts(
             "source_texts", source_texts, "target_texts", target_texts
         )
+        options = find_extensions(
+            source_tokenizer, target_tokenizer, source_texts, max_copied
+        )
         source_ids = encode_texts(
-            "source_texts", source_texts, source_tokenizer, True
+            "source_texts", source_texts, source_tokenizer, True, options
         )
         target_ids = encode_texts(
-            "target_texts", target_texts, target_tokenizer, False
+            "target_texts", target_texts, target_tokenizer, False, options
         )
         ids = {
             name: getattr(target_tokenizer, name)
@@ -351,13 +360,14 @@ class TextPairs(SequencePairs):
 def encode_texts(
     name: str,
     texts: Sequence[str],
-    tokenizer: SentencePieceTokenizer,
+    tokenizer: Tokenizer,
     add_eos: bool,
+    options: dict[str, Any],
 ) -> list[list[int]]:
     """Encodes texts and refuses those without a token of their own."""
     for row, text in enumerate(texts):
         checks.check_instance(f"{name}[{row}]", text, str, "a str")
-    ids = tokenizer.encode(texts, add_eos=add_eos)
+    ids = tokenizer.encode(texts, add_eos=add_eos, **options)
     for row, sequence in enumerate(ids):
         if len(sequence) <= add_eos:
             cure = f"This is line {row + 1}."

@@ -19,6 +19,12 @@ def padding_mask(ids: Tensor, pad_id: int = 0) -> Tensor:
     return ops.not_equal(ids, pad_id)
 
 
+def known_ids(ids: Tensor, vocabulary_size: int, unk_id: int) -> Tensor:
+    """Returns int32, shaped like `ids`: `unk_id` for all from V on."""
+    ids = ops.cast(ids, "int32")
+    return ops.where(ids < vocabulary_size, ids, unk_id)
+
+
 def value_mask(vectors: Tensor) -> Tensor:
     """Returns bool, shaped like `vectors`: False where a value is NaN."""
     return ops.logical_not(ops.isnan(vectors))

@@ -10,13 +10,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from typing import Self
+from typing import TypeAlias
 
 import keras
-import numpy as np
 import sentencepiece
 from keras import ops
 
 from keras_s2s import checks
+from keras_s2s.word_tokenizer import WordTokenizer
+
+__all__ = ["SentencePieceTokenizer", "WordTokenizer", "read_lines"]
 
 ASSET = "tokenizer.model"
 SPECIAL_IDS = {"pad_id": 0, "unk_id": 1, "bos_id": 2, "eos_id": 3}
@@ -223,12 +226,7 @@ class SentencePieceTokenizer(keras.layers.Layer):
             ValueError: A text is no valid Unicode.
         """
         processor = self._loaded()
-        if isinstance(texts, str | bytes):
-            cure = "Pass [text] for a single text."
-            checks.fail("texts", "a list of str", texts, cure, TypeError)
-        texts = list(texts)
-        for index, text in enumerate(texts):
-            checks.check_instance(f"texts[{index}]", text, str, "a str")
+        texts = checks.check_texts("texts", texts)
         try:
             return processor.encode(texts, add_bos=add_bos, add_eos=add_eos)
         except (TypeError, UnicodeError):
@@ -253,18 +251,7 @@ class SentencePieceTokenizer(keras.layers.Layer):
         processor = self._loaded()
         if not isinstance(ids, list | tuple):
             ids = ops.convert_to_numpy(ids)
-            if ids.ndim != 2:
-                rule = "a list of id lists or an array (B, T)"
-                checks.fail("ids", rule, ids, error=TypeError)
-        rows = []
-        for index, row in enumerate(ids):
-            name = f"ids[{index}]"
-            array = np.asarray(row)
-            if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
-                rule = "a list of integer ids"
-                checks.fail(name, rule, row, error=TypeError)
-            checks.check_ids(name, array, self.vocabulary_size)
-            rows.append(array.astype(int).tolist())
+        rows = checks.check_rows(ids, self.vocabulary_size)
         # SentencePiece spells pad, bos and eos as nothing.
         return processor.decode(rows) if rows else []
 
@@ -292,6 +279,9 @@ class SentencePieceTokenizer(keras.layers.Layer):
             cure = "Pass a path or bytes to the constructor."
             checks.fail("model", "loaded before use", None, cure)
         return self._processor
+
+
+Tokenizer: TypeAlias = SentencePieceTokenizer | WordTokenizer
 
 
 def _load(

@@ -16,6 +16,7 @@ import keras_s2s as s2s
 from tests import encoders
 from tests import laws
 from tests import loops
+from tests.layers import pointers
 from tests.recurrence.test_cache import SHAPES
 from tests.recurrence.test_cache import check_a_slice_is_written
 
@@ -125,6 +126,11 @@ def test_padding_changes_nothing(name):
 )
 def test_steps_equal_whole(name):
     laws.check_steps_equal_whole(functools.partial(laws.pair, name))
+
+
+def test_a_decoder_copies():
+    pointers.check_weights_add_up()
+    laws.check_steps_equal_whole(functools.partial(pointers.pair, "fed"))
 
 
 @pytest.mark.parametrize("options", DECODERS, ids=str)

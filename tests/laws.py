@@ -248,7 +248,8 @@ def build(encoder, decoder, seed=0):
     if hasattr(decoder, "vector_dim"):
         return encoder, decoder
     # A model that has learnt never writes padding.
-    bias = decoder.output_layer.bias
+    # One that copies has another decoder inside.
+    bias = getattr(decoder, "decoder", decoder).output_layer.bias
     values = numpy(bias.value)
     bias.assign(np.where(np.arange(len(values)) == 0, -30.0, values))
     return encoder, decoder

@@ -20,6 +20,7 @@ FLOORS = {
     "masking": 0,
     "recurrence*": 0,
     "batching": 1,
+    "word_tokenizer": 1,
     "tokenizers": 1,
     "losses": 1,
     "normalizers": 1,
@@ -78,6 +79,7 @@ PUBLIC_NAMES = {
         "MultiplicativeAttention",
         "PoolingEncoder",
         "PyramidalRNNEncoder",
+        "PointerGenerator",
         "RNNDecoder",
         "RNNEncoder",
         "RNNVectorDecoder",
@@ -96,7 +98,7 @@ PUBLIC_NAMES = {
     "metrics": ["Perplexity", "SequenceAccuracy", "TokenAccuracy"],
     "models": ["Forecaster", "InferenceModel", "Seq2Seq", "TextToText"],
     "plots": ["plot_alignment"],
-    "tokenizers": ["SentencePieceTokenizer"],
+    "tokenizers": ["SentencePieceTokenizer", "WordTokenizer"],
 }
 LONGEST_FILE = 400  # lines
 

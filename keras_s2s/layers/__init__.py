@@ -12,6 +12,7 @@ from keras_s2s.layers.local_attention import LocalAttention
 from keras_s2s.layers.monotonic_attention import MonotonicAttention
 from keras_s2s.layers.monotonic_attention import MonotonicChunkwiseAttention
 from keras_s2s.layers.multi_head_attention import MultiHeadAttention
+from keras_s2s.layers.pointer_generator import PointerGenerator
 from keras_s2s.layers.pooling import MemoryPooling
 from keras_s2s.layers.pooling_encoder import PoolingEncoder
 from keras_s2s.layers.pyramidal_rnn_encoder import PyramidalRNNEncoder
@@ -40,6 +41,7 @@ __all__ = [
     "MultiplicativeAttention",
     "PoolingEncoder",
     "PyramidalRNNEncoder",
+    "PointerGenerator",
     "RNNDecoder",
     "RNNEncoder",
     "RNNVectorDecoder",

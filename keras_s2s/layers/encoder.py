@@ -3,6 +3,10 @@
 from typing import Any
 
 import keras
+from keras import ops
+
+from keras_s2s import checks
+from keras_s2s import masking
 
 
 class Encoder(keras.layers.Layer):
@@ -10,8 +14,9 @@ class Encoder(keras.layers.Layer):
 
     A subclass writes `call(source_ids, training=None)`, which returns the
     memory: a dict of `outputs`, float `(B, S, D)`; `mask`, bool `(B, S)`,
-    True where the source is real; and `state`, the list of final states,
-    each float `(B, ...)`, or absent.
+    True where the source is real; `state`, the list of final states, each
+    float `(B, ...)`, or absent; and `source_ids`, int32 `(B, S)`, the words
+    at these positions, for a decoder that copies, or absent.
 
     An encoder of something else than ids, of images or numbers, overrides
     `make_input` as well; one whose memory has more or fewer positions than
@@ -31,6 +36,9 @@ class Encoder(keras.layers.Layer):
     8
     """
 
+    # What ids outside the vocabulary are read as; None: there are none.
+    unk_id: int | None = None
+
     def get_build_config(self) -> None:
         """None: whatever model is loaded calls its encoder, which builds it.
 
@@ -49,3 +57,23 @@ class Encoder(keras.layers.Layer):
         raise NotImplementedError(
             f"{type(self).__name__} must implement `call`."
         )
+
+    def set_unknown(self, unk_id: int | None) -> None:
+        """Sets what ids outside the vocabulary are read as."""
+        if unk_id is not None:
+            checks.check_ids("unk_id", unk_id, self.vocabulary_size)
+        self.unk_id = unk_id
+
+    def known_ids(self, source_ids: Any) -> Any:
+        """Int32 `(B, S)` -> the same, `unk_id` where ids are not known."""
+        if self.unk_id is None:
+            return source_ids
+        return masking.known_ids(source_ids, self.vocabulary_size, self.unk_id)
+
+    def with_source_ids(self, memory: dict, source_ids: Any) -> dict:
+        """Returns the memory, with the ids where there is an `unk_id`."""
+        if self.unk_id is None:
+            return memory
+        if not isinstance(source_ids, keras.KerasTensor):
+            source_ids = ops.cast(source_ids, "int32")
+        return {**memory, "source_ids": source_ids}

@@ -42,6 +42,9 @@ class RNNEncoder(ReadsTokens, Encoder):
         bidirectional_layers: int >= 0 or None. How many of the lowest layers
             run in both directions; the others run forward. 1 is GNMT's
             encoder. Default: all, if bidirectional.
+        unk_id: int >= 0 or None. What ids from V on, words of a source that
+            have none in the vocabulary, are read as; the memory then has
+            `source_ids` for a decoder that copies. Default: None.
 
     Call arguments:
         source_ids: int32 `(B, S)`.
@@ -81,6 +84,7 @@ class RNNEncoder(ReadsTokens, Encoder):
         residual: bool = True,
         pad_id: int = 0,
         bidirectional_layers: int | None = None,
+        unk_id: int | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -93,6 +97,7 @@ class RNNEncoder(ReadsTokens, Encoder):
         self.bidirectional = bidirectional
         self.dropout = dropout
         self.residual = residual
+        self.set_unknown(unk_id)
         self.bidirectional_layers = bidirectional_layers
         policy = self.dtype_policy
         self.dropout_layer = Dropout(dropout, dtype=policy)
@@ -134,7 +139,7 @@ class RNNEncoder(ReadsTokens, Encoder):
     ) -> dict[str, Any]:
         """As `call`, with the mask, bool `(B, S)`, of what is real."""
         layout = arrange(mask, compiled=self.supports_jit)
-        x = self.embedding(layout.pack(source))
+        x = self.embedding(layout.pack(self.known_ids(source)))
         x = self.dropout_layer(x, training=training)
         rows, states = ops.shape(source)[0], []
         for layer, cells in enumerate(self.cells):
@@ -147,7 +152,8 @@ class RNNEncoder(ReadsTokens, Encoder):
             x = outputs
             states.extend(state)
         states = layout.restore(states)
-        return {"outputs": layout.unpack(x), "mask": mask, "state": states}
+        memory = {"outputs": layout.unpack(x), "mask": mask, "state": states}
+        return self.with_source_ids(memory, source)
 
     def get_config(self) -> dict[str, Any]:
         config = {
@@ -159,5 +165,6 @@ class RNNEncoder(ReadsTokens, Encoder):
             "dropout": self.dropout,
             "residual": self.residual,
             "bidirectional_layers": self.bidirectional_layers,
+            "unk_id": self.unk_id,
         }
         return {**super().get_config(), **config}

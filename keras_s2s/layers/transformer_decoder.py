@@ -133,19 +133,12 @@ class TransformerDecoder(ReadsTokens, Decoder):
         return self.positions_layer.longest
 
     def build(self, target_ids_shape: tuple, memory_shape: dict) -> None:
+        self.features_dim = self.embedding_dim
         shape = (None, None, self.embedding_dim)
         self.embedding.build()
         self.positions_layer.build(shape)
         self.stack.build(shape, memory_shape["outputs"][-1])
         self.output_layer.build((None, self.embedding_dim))
-
-    def call(
-        self,
-        target_ids: Tensor,
-        memory: dict[str, Any],
-        training: bool | None = None,
-    ) -> Tensor:
-        return self.project(self.features(target_ids, memory, training))
 
     def features(
         self,
@@ -157,6 +150,16 @@ class TransformerDecoder(ReadsTokens, Decoder):
 
         0 on padding, whatever rows there are.
         """
+        found = self.attended_features(target_ids, memory, training)
+        return found["features"]
+
+    def attended_features(
+        self,
+        target_ids: Tensor,
+        memory: dict[str, Any],
+        training: bool | None = None,
+    ) -> dict[str, Tensor]:
+        """A dict of `features` and the last layer's `weights`, `(B, T, S)`."""
         length = ops.shape(target_ids)[1]
         x = self._embed(target_ids, ops.arange(length, dtype="int32"))
         x = self.dropout_layer(x, training=training)
@@ -164,8 +167,9 @@ class TransformerDecoder(ReadsTokens, Decoder):
         bias = causal_bias(length, x.dtype)
         mask = masking.before_padding(self.find_mask(target_ids))
         rows = arrange_rows(mask, self.supports_jit)
-        x = self.stack.call(x, rows, bias, contexts, training)
-        return x * ops.cast(ops.expand_dims(mask, -1), x.dtype)
+        x, weights = self.stack.call(x, rows, bias, contexts, training)
+        x = x * ops.cast(ops.expand_dims(mask, -1), x.dtype)
+        return {"features": x, "weights": weights}
 
     def project(self, features: Tensor) -> Tensor:
         """Float `(..., D)` -> logits `(..., V)`."""
@@ -229,6 +233,8 @@ class TransformerDecoder(ReadsTokens, Decoder):
         new_state = {"beams": beams, "cache": cache}
         if "alignment" in state:
             new_state["alignment"] = weights
+        if "features" in state:
+            new_state["features"] = x
         return self.output_layer.project(x, context["kernel"]), new_state
 
     def _embed(self, ids: Tensor, positions: Tensor) -> Tensor:

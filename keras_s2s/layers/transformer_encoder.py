@@ -52,6 +52,9 @@ class TransformerEncoder(ReadsTokens, Encoder):
         scale_embeddings: bool. Multiplies embeddings by sqrt(D); they start
             at N(0, 1 / D). Default: True.
         pad_id: int >= 0. Default: 0.
+        unk_id: int >= 0 or None. What ids from V on, words of a source that
+            have none in the vocabulary, are read as; the memory then has
+            `source_ids` for a decoder that copies. Default: None.
 
     Call arguments:
         source_ids: int32 `(B, S)`.
@@ -96,6 +99,7 @@ class TransformerEncoder(ReadsTokens, Encoder):
         max_positions: int | None = None,
         scale_embeddings: bool = True,
         pad_id: int = 0,
+        unk_id: int | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -103,6 +107,7 @@ class TransformerEncoder(ReadsTokens, Encoder):
         self.set_input(vocabulary_size, embedding_dim, pad_id, scale_embeddings)
         self.max_positions = max_positions
         self.scale_embeddings = scale_embeddings
+        self.set_unknown(unk_id)
         self.supports_jit = PREFERS_JIT
         policy = self.dtype_policy
         self.positions_layer = Positions(
@@ -149,14 +154,16 @@ class TransformerEncoder(ReadsTokens, Encoder):
         """As `call`, with the mask, bool `(B, S)`, of what is real."""
         rows, length = ops.shape(mask)
         x = self.positions_layer(
-            self.embedding(source), ops.arange(length, dtype="int32")
+            self.embedding(self.known_ids(source)),
+            ops.arange(length, dtype="int32"),
         )
         x = self.dropout_layer(x, training=training)
         bias = mask_bias(ops.reshape(mask, (rows, 1, 1, length)), x.dtype)
         real = arrange_rows(mask, self.supports_jit)
-        x = self.stack.call(x, real, bias, training=training)
+        x, _ = self.stack.call(x, real, bias, training=training)
         x = x * ops.cast(ops.expand_dims(mask, -1), x.dtype)
-        return {"outputs": x, "mask": mask}
+        memory = {"outputs": x, "mask": mask}
+        return self.with_source_ids(memory, source)
 
     def compute_output_spec(
         self, source_ids: Any, training: bool | None = None
@@ -164,10 +171,13 @@ class TransformerEncoder(ReadsTokens, Encoder):
         """Not from `call`, which Keras would try with any length it likes."""
         rows_and_length = source_ids.shape[:2]
         shape = (*rows_and_length, self.embedding_dim)
-        return {
+        memory = {
             "outputs": keras.KerasTensor(shape, dtype=self.compute_dtype),
             "mask": keras.KerasTensor(rows_and_length, dtype="bool"),
         }
+        # Another one than the input, which Keras would take for its output.
+        ids = keras.KerasTensor(source_ids.shape, dtype="int32")
+        return self.with_source_ids(memory, ids)
 
     def get_config(self) -> dict[str, Any]:
         config = {
@@ -175,5 +185,6 @@ class TransformerEncoder(ReadsTokens, Encoder):
             **self.stack.options,
             "max_positions": self.max_positions,
             "scale_embeddings": self.scale_embeddings,
+            "unk_id": self.unk_id,
         }
         return {**super().get_config(), **config}

@@ -142,7 +142,8 @@ class TransformerStack(keras.layers.Layer):
         training: bool or None. Whether dropout acts.
 
     Returns:
-        Float `(B, T, D)`. Where `rows` has no position it has no meaning.
+        Float `(B, T, D)`, and the weights of the memory in the last layer,
+        `(B, T, S)` or None. Where `rows` has no position they have no meaning.
     """
 
     def __init__(
@@ -221,16 +222,16 @@ class TransformerStack(keras.layers.Layer):
         bias: Tensor,
         contexts: list | None = None,
         training: bool | None = None,
-    ) -> Tensor:
-        x = rows.pack(inputs)
+    ) -> tuple[Tensor, Tensor | None]:
+        x, weights = rows.pack(inputs), None
         for number, layer in enumerate(self.layers):
 
             def attend_self(x: Tensor, layer: Any = layer) -> tuple:
                 return layer.self_attention.call(x, rows, bias, training), None
 
             context = contexts[number] if contexts else None
-            x, _, _ = layer.call(x, attend_self, context, rows, training)
-        return rows.unpack(self._finish(x))
+            x, _, weights = layer.call(x, attend_self, context, rows, training)
+        return rows.unpack(self._finish(x)), weights
 
     def prepare(self, outputs: Tensor, mask: Tensor) -> list[dict]:
         """Keys and values of a memory, for each layer."""

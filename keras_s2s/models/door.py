@@ -20,7 +20,7 @@ def check_pairs(data: Any, labels: Any, encoder: Any, decoder: Any) -> None:
         labels: array `(B, T)`, or `(B, T, C)` of vectors, or None.
         encoder: layer. Its `vocabulary_size` or `vector_dim` counts, if it
             has one, and its `longest`.
-        decoder: layer, likewise.
+        decoder: layer, likewise, and its `max_copied`.
 
     Raises:
         ValueError: an id is negative or not in the vocabulary; vectors of
@@ -28,7 +28,7 @@ def check_pairs(data: Any, labels: Any, encoder: Any, decoder: Any) -> None:
             learned positions.
     """
     _check_lengths(data, encoder, decoder)
-    source_size = getattr(encoder, "vocabulary_size", None)
+    source_size = source_vocabulary(encoder, decoder)
     target_size = getattr(decoder, "vocabulary_size", None)
     if isinstance(data, SequencePairs):
         pairs = [
@@ -49,13 +49,46 @@ def check_pairs(data: Any, labels: Any, encoder: Any, decoder: Any) -> None:
             checks.check_ids(name, ids, size)
 
 
-def check_source_ids(source_ids: Any, encoder: Any) -> np.ndarray:
+def check_copying(encoder: Any, decoder: Any) -> None:
+    """Refuses a decoder that copies what its encoder cannot read.
+
+    Raises:
+        ValueError: the encoder has no `unk_id`, or another vocabulary.
+    """
+    if not hasattr(decoder, "max_copied"):
+        return
+    size = decoder.vocabulary_size - decoder.max_copied
+    found = {
+        name: getattr(encoder, name, None)
+        for name in ("unk_id", "vocabulary_size")
+    }
+    if found != {"unk_id": decoder.unk_id, "vocabulary_size": size}:
+        rule = (
+            f"one of unk_id={decoder.unk_id} and vocabulary_size={size}, as "
+            "the decoder that copies from it"
+        )
+        checks.fail("encoder", rule, found)
+
+
+def source_vocabulary(encoder: Any, decoder: Any) -> int | None:
+    """Returns the number of ids that a source may have, None if any.
+
+    Those outside of the vocabulary of the encoder are for a decoder to copy.
+    """
+    size = getattr(encoder, "vocabulary_size", None)
+    if size is None:
+        return None
+    return size + getattr(decoder, "max_copied", 0)
+
+
+def check_source_ids(source_ids: Any, encoder: Any, decoder: Any) -> np.ndarray:
     """Returns sources as an int32 array, or refuses them.
 
     Args:
         source_ids: int array `(B, S)`, or a list of lists of ids, which is
             padded.
         encoder: layer. Its `vocabulary_size`, `pad_id` and `longest` count.
+        decoder: layer. Its `max_copied` counts, if it has one.
 
     Returns:
         Int32 `(B, S)`.
@@ -71,7 +104,8 @@ def check_source_ids(source_ids: Any, encoder: Any) -> np.ndarray:
     if source_ids.ndim != 2 or not _is_integer(source_ids):
         found = (source_ids.shape, str(source_ids.dtype))
         checks.fail("source_ids", "an integer array (B, S)", found)
-    checks.check_ids("source_ids", source_ids, encoder.vocabulary_size)
+    size = source_vocabulary(encoder, decoder)
+    checks.check_ids("source_ids", source_ids, size)
     empty = np.flatnonzero(np.all(source_ids == pad_id, axis=1))
     if len(empty):
         rule = "rows with at least one token that is not padding"

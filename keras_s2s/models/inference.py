@@ -217,7 +217,7 @@ class InferenceModel(LoopModel):
         """
         if not self._takes_ids or not isinstance(x, (np.ndarray, list, tuple)):
             return super().predict(x, batch_size, verbose, steps, callbacks)
-        x = check_source_ids(x, self.encoder)
+        x = check_source_ids(x, self.encoder, self.decoder)
         if len(x) == 0:
             return {
                 key: ops.convert_to_numpy(value)

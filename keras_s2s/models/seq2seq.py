@@ -10,6 +10,7 @@ from keras_s2s.layers.decoder import Decoder
 from keras_s2s.layers.encoder import Encoder
 from keras_s2s.losses import SequenceLoss
 from keras_s2s.masking import token_weights
+from keras_s2s.models.door import check_copying
 from keras_s2s.models.door import check_pairs
 from keras_s2s.models.output import ChunkedOutput
 from keras_s2s.models.output import can_pack
@@ -83,7 +84,8 @@ class Seq2Seq(keras.Model):
 
     Raises:
         TypeError: `encoder` is no `Encoder`, or `decoder` no `Decoder`.
-        ValueError: embeddings that are to be shared differ in size.
+        ValueError: embeddings that are to be shared differ in size; a decoder
+            copies from an encoder of another vocabulary.
 
     Example:
 
@@ -107,6 +109,7 @@ class Seq2Seq(keras.Model):
         checks.check_instance(
             "decoder", decoder, Decoder, "a keras_s2s.layers.Decoder"
         )
+        check_copying(encoder, decoder)
         if share_embeddings:
             share_embedding(encoder, decoder)
         source = encoder.make_input()

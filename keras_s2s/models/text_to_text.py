@@ -8,7 +8,8 @@ import keras
 from keras_s2s import checks
 from keras_s2s.data import pad_rows
 from keras_s2s.models.inference import InferenceModel
-from keras_s2s.tokenizers import SentencePieceTokenizer
+from keras_s2s.tokenizers import Tokenizer
+from keras_s2s.word_tokenizer import find_extensions
 
 # Source lengths are padded up to a multiple of this, so that a graph which
 # is compiled for a length is compiled for few.
@@ -21,8 +22,9 @@ class TextToText(keras.Model):
 
     Args:
         inference: `InferenceModel`.
-        source_tokenizer: `SentencePieceTokenizer`.
-        target_tokenizer: `SentencePieceTokenizer`.
+        source_tokenizer: a tokenizer of `tokenizers`. Where the decoder copies
+            words outside the vocabulary, a `WordTokenizer`.
+        target_tokenizer: likewise; of the same words, where it copies.
 
     Call arguments:
         source_ids: int32 `(B, S)`, as for `inference`.
@@ -31,7 +33,8 @@ class TextToText(keras.Model):
         As `inference`.
 
     Raises:
-        ValueError: a tokenizer has more ids than the model.
+        ValueError: a tokenizer has more ids than the model, or others where
+            words are copied.
 
     Example:
         ```python
@@ -44,8 +47,8 @@ class TextToText(keras.Model):
     def __init__(
         self,
         inference: InferenceModel,
-        source_tokenizer: SentencePieceTokenizer,
-        target_tokenizer: SentencePieceTokenizer,
+        source_tokenizer: Tokenizer,
+        target_tokenizer: Tokenizer,
         **kwargs: Any,
     ) -> None:
         checks.check_instance(
@@ -55,9 +58,7 @@ class TextToText(keras.Model):
             ("source_tokenizer", source_tokenizer),
             ("target_tokenizer", target_tokenizer),
         ):
-            checks.check_instance(
-                name, tokenizer, SentencePieceTokenizer, "a tokenizer"
-            )
+            checks.check_instance(name, tokenizer, Tokenizer, "a tokenizer")
         super().__init__(**kwargs)
         self.inference = inference
         self.source_tokenizer = source_tokenizer
@@ -86,7 +87,13 @@ class TextToText(keras.Model):
             TypeError: `texts` is a str, or holds something else than str.
         """
         checks.check_positive("batch_size", batch_size)
-        rows = self.source_tokenizer.encode(texts)
+        options = find_extensions(
+            self.source_tokenizer,
+            self.target_tokenizer,
+            texts,
+            getattr(self.inference.decoder, "max_copied", 0),
+        )
+        rows = self.source_tokenizer.encode(texts, **options)
         self._check_vocabularies()
         order = [n for n in range(len(rows)) if rows[n]]
         order.sort(key=lambda n: -len(rows[n]))
@@ -101,13 +108,23 @@ class TextToText(keras.Model):
                 LENGTH_MULTIPLE,
             )
             result = self.inference.predict_on_batch(source_ids)
-            decoded = self.target_tokenizer.decode(result["ids"][:, 0])
+            own = {
+                name: [values[n] for n in chosen]
+                for name, values in options.items()
+            }
+            decoded = self.target_tokenizer.decode(result["ids"][:, 0], **own)
             for n, text in zip(chosen, decoded):
                 results[n] = text
             progress.add(len(chosen))
         return results
 
     def _check_vocabularies(self) -> None:
+        if getattr(self.inference.decoder, "max_copied", 0):
+            size = self.inference.encoder.vocabulary_size
+            found = self.source_tokenizer.vocabulary_size
+            if found != size:
+                rule = f"a tokenizer of {size} ids, after which those of words "
+                checks.fail("source_tokenizer", f"{rule}to copy begin", found)
         for name, tokenizer, layer in (
             ("source_tokenizer", self.source_tokenizer, self.inference.encoder),
             ("target_tokenizer", self.target_tokenizer, self.inference.decoder),

@@ -1,0 +1,121 @@
+"""From text to text with words that no vocabulary has."""
+
+import functools
+
+import keras
+import numpy as np
+import pytest
+
+from keras_s2s import layers
+from keras_s2s.data import TextPairs
+from keras_s2s.losses import SequenceLoss
+from keras_s2s.models import InferenceModel
+from keras_s2s.models import Seq2Seq
+from keras_s2s.models import TextToText
+from keras_s2s.tokenizers import WordTokenizer
+from tests import laws
+
+SOURCES = ["the dog sees Ada", "Bob and Eve", "the dog"]
+TARGETS = ["Ada sees", "Eve and Bob", "Zoe"]
+
+
+@functools.cache
+def tokenizer():
+    return WordTokenizer(["the", "dog", "sees", "and"])  # 4 to 7; V is 8
+
+
+def make_text(max_copied=3, **options):
+    encoder = layers.RNNEncoder(8, 4, 5, cell="gru", unk_id=1)
+    decoder = layers.RNNDecoder(8, 4, 5, cell="gru", attention="general")
+    decoder = layers.PointerGenerator(decoder, max_copied)
+    model = Seq2Seq(*laws.build(encoder, decoder), **options)
+    inference = InferenceModel(model, max_length=4)
+    return TextToText(inference, tokenizer(), tokenizer()), model
+
+
+def test_pairs_share_the_words_of_the_source():
+    data = TextPairs(
+        SOURCES,
+        TARGETS,
+        tokenizer(),
+        tokenizer(),
+        max_copied=1,
+        batch_size=3,
+        shuffle=False,
+    )
+    inputs, labels, _ = data[0]
+    rows = [ids.tolist() for ids in (inputs["source_ids"], labels)]
+    rows = dict(zip(data.pair_indices(0).tolist(), zip(*rows)))
+    assert rows == {
+        0: ([4, 5, 6, 8, 3], [8, 6, 3, 0]),
+        1: ([8, 7, 1, 3, 0], [1, 7, 8, 3]),
+        2: ([4, 5, 3, 0, 0], [1, 3, 0, 0]),
+    }
+
+
+def test_copied_words_come_out_and_the_file_holds_all(tmp_path):
+    # One slot: of two unknown words the second stays so.
+    text, model = make_text(max_copied=1, share_embeddings=True)
+    model.decoder.gate.bias.assign([-200.0])
+    answers = text.generate(SOURCES)
+    words = [{*source.split(), "<unk>"} - {"Eve"} for source in SOURCES]
+    found = [set(answer.split()) for answer in answers]
+    assert all(some <= every for some, every in zip(found, words))
+    assert {"Ada", "Bob"} & set.union(*found)
+    assert [text.generate([one])[0] for one in SOURCES] == answers
+    text.save(tmp_path / "x.keras")
+    loaded = keras.saving.load_model(tmp_path / "x.keras")
+    assert loaded.generate(SOURCES) == answers
+    decoder = loaded.inference.decoder
+    assert loaded.inference.encoder.embedding is decoder.embedding
+
+
+def test_ids_beyond_the_vocabulary_are_for_models_that_copy():
+    text, model = make_text(max_copied=2)
+    model.compile("sgd", loss=SequenceLoss(), run_eagerly=True)
+    ids = np.array([[2, 9]], "int32")
+
+    def evaluate(source_ids, target_ids, labels):
+        inputs = {"source_ids": source_ids, "target_ids": target_ids}
+        return model.evaluate(inputs, labels, verbose=0)
+
+    assert np.isfinite(evaluate(ids, ids, ids))
+    for place, name in enumerate(["source_ids", "target_ids", "labels"]):
+        arguments = [ids, ids, ids]
+        arguments[place] = ids + 1
+        with pytest.raises(
+            ValueError, match=rf"`{name}` must hold ids in \[0, 10"
+        ):
+            evaluate(*arguments)
+    assert text.inference.predict(ids, verbose=0)["ids"].shape == (1, 1, 4)
+    with pytest.raises(
+        ValueError, match=r"`source_ids` must hold ids in \[0, 10"
+    ):
+        text.inference.predict(ids + 1, verbose=0)
+
+
+def test_an_encoder_must_read_what_its_decoder_copies():
+    for options in ({}, {"unk_id": 2}):
+        encoder = layers.RNNEncoder(8, 4, 5, **options)
+        decoder = layers.PointerGenerator(layers.RNNDecoder(8, 4, 5), 3)
+        with pytest.raises(
+            ValueError, match="`encoder` must be one of unk_id=1"
+        ):
+            Seq2Seq(encoder, decoder)
+    with pytest.raises(ValueError, match="and vocabulary_size=8, as the decod"):
+        Seq2Seq(layers.RNNEncoder(9, 4, 5, unk_id=1), decoder)
+
+
+def test_a_tokenizer_of_other_ids_is_refused():
+    text, _ = make_text()
+    other = WordTokenizer(["the"])
+    with pytest.raises(
+        ValueError, match="`source_tokenizer` must be a tokenize"
+    ):
+        TextToText(text.inference, other, other).generate(["the"])
+
+
+def test_logits_are_not_taken_by_chunks():
+    _, model = make_text()
+    with pytest.raises(ValueError, match="`chunk_size` must be None where the"):
+        model.compile("sgd", loss=SequenceLoss(chunk_size=4))
