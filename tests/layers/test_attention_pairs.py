@@ -76,4 +76,8 @@ def test_the_weights_of_all_steps_are_those_of_each(name):
             laws.numpy(state["alignment"])[now, 0],
             tolerance,
         )
+        if name == "coverage":
+            seen = laws.numpy(found["weights"])[now, : time + 1].sum(axis=1)
+            coverage = laws.numpy(state["attention"]["coverage"])
+            laws.assert_close(coverage[now, 0], seen, tolerance)
     assert np.all(laws.numpy(found["weights"])[~is_real] == 0)

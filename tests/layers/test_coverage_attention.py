@@ -62,6 +62,10 @@ def test_the_loss_of_each_step_by_hand():
     # Coverage: (0, 0), (0.75, 0.25), (1.25, 0.75).
     losses = laws.numpy(coverage_losses(weights))
     np.testing.assert_array_equal(losses, [[0.0, 0.75, 0.75]])
+    layer = CoverageAttention(4, coverage_loss_weight=2.0)
+    for mask, expected in (([1, 1, 1], 1.0), ([1, 1, 0], 0.75), ([0] * 3, 0)):
+        loss = layer.weights_loss(weights, np.array([mask], "bool"))
+        assert float(loss) == expected
 
 
 def make_model(weight):
