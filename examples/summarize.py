@@ -10,8 +10,8 @@ four people and two towns, of which the summary names two and one. Every name
 is new in every article, so no name that is tested on was ever trained on. The
 names in the summaries of held-out articles are counted: right is the right
 name in the right place. With `--no-copy` the same model learns without
-copying, and writes "<unk>" instead. About two minutes on two processor
-cores:
+copying, and writes "<unk>" instead. One to three minutes on two
+processor cores:
 
     python examples/summarize.py
     python examples/summarize.py --no-copy
