@@ -99,7 +99,7 @@ def test_tied_embeddings_are_one_matrix():
         ({"embedding_dim": -4}, "`embedding_dim` must be an integer >= 1"),
         ({"units": 0}, "`units` must be an integer >= 1"),
         ({"num_layers": 0}, "`num_layers` must be an integer >= 1"),
-        ({"cell": "rnn"}, r"`cell` must be one of \['lstm', 'gru'\]"),
+        ({"cell": "rnn"}, r"`cell` must be one of \['lstm', 'gru', 'layer_n"),
         ({"attention": "cosine"}, r"`attention` must be one of \[None, "),
         ({"bridge": "copy"}, r"`bridge` must be one of \['dense'"),
         ({"readout": "wide"}, r"`readout` must be one of \['attentional'"),
