@@ -101,7 +101,7 @@ def embed(encoder, ids):
     return x
 
 
-def check_equals_slow(encoder, slow):
+def check_equals_slow(encoder, slow, tolerance=1e-12):
     """Compares outputs with `slow(encoder, ids)` of each row by itself."""
     source_ids = laws.sentences()[0]
     memory = laws.numpy(encoder(source_ids))
@@ -110,5 +110,5 @@ def check_equals_slow(encoder, slow):
     for row, ids in enumerate(source_ids):
         ids = ids[ids != 0]
         found = memory["outputs"][row]
-        laws.assert_close(found[: len(ids)], slow(encoder, ids), 1e-12)
+        laws.assert_close(found[: len(ids)], slow(encoder, ids), tolerance)
         assert not np.any(found[len(ids) :])

@@ -47,11 +47,15 @@ class Bridge(keras.layers.Layer):
         self.sizes = list(sizes)
         self.dense = []
         if kind == "dense":
+            # Named, for a saved model finds what is quantized by its path.
             self.dense = [
                 keras.layers.Dense(
-                    size, activation="tanh", dtype=self.dtype_policy
+                    size,
+                    activation="tanh",
+                    dtype=self.dtype_policy,
+                    name=f"dense_{number}",
                 )
-                for size in self.sizes
+                for number, size in enumerate(self.sizes)
             ]
 
     def build(self, memory_shape: dict) -> None:

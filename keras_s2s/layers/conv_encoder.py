@@ -34,12 +34,10 @@ class ConvEncoder(TokenEncoder):
         num_layers: int > 0. Number of blocks. Default: 4.
         kernel_size: int > 0, odd. How many positions a convolution sees.
             Default: 3.
+        positions, max_positions: as in `TransformerEncoder`, but never
+            rotary. Default: "learned", of 1024 tokens at most.
         dropout: float in [0, 1). Share of the embedding and of what each
             convolution reads that is set to 0. Default: 0.0.
-        positions: str or None. "learned", "sinusoidal" or none.
-            Default: "learned".
-        max_positions: int > 0 or None. The longest source, in tokens, where
-            positions are learned. Default: 1024.
         pad_id: int >= 0. Default: 0.
 
     Call arguments:
@@ -47,8 +45,7 @@ class ConvEncoder(TokenEncoder):
         training: bool or None. Whether dropout acts.
 
     Returns:
-        Memory, a dict of `outputs`, float `(B, S, D)`, and `mask`, bool
-        `(B, S)`.
+        Memory: `outputs`, float `(B, S, D)`; `mask`, bool `(B, S)`; no state.
 
     Raises:
         ValueError: a size is not positive, `kernel_size` even, a name
@@ -74,21 +71,12 @@ class ConvEncoder(TokenEncoder):
         units: int,
         num_layers: int = 4,
         kernel_size: int = 3,
-        dropout: float = 0.0,
         positions: str | None = "learned",
         max_positions: int | None = 1024,
-        pad_id: int = 0,
         **kwargs: Any,
     ) -> None:
-        super().__init__(
-            vocabulary_size,
-            embedding_dim,
-            dropout,
-            positions,
-            max_positions,
-            pad_id,
-            **kwargs,
-        )
+        sizes = (vocabulary_size, embedding_dim)
+        super().__init__(*sizes, positions, max_positions, **kwargs)
         checks.check_positive("units", units)
         checks.check_positive("num_layers", num_layers)
         checks.check_positive("kernel_size", kernel_size)
@@ -97,7 +85,7 @@ class ConvEncoder(TokenEncoder):
         self.units = units
         self.num_layers = num_layers
         self.kernel_size = kernel_size
-        kept = 1 - dropout
+        kept = 1 - self.dropout
         self.input_dense = keras.layers.Dense(
             units, **self._options("input_dense", kept / embedding_dim)
         )
@@ -145,7 +133,5 @@ class ConvEncoder(TokenEncoder):
             "units": self.units,
             "num_layers": self.num_layers,
             "kernel_size": self.kernel_size,
-            "positions": self.positions,
-            "max_positions": self.max_positions,
         }
         return {**super().get_config(), **config}

@@ -25,21 +25,16 @@ class PoolingEncoder(TokenEncoder):
         pool_size: int > 0. How many positions a window has; of an even
             number one more lies behind the position than before it.
             Default: 5.
+        positions, max_positions, pad_id: as in `ConvEncoder`.
         dropout: float in [0, 1). Share of the embedding that is set to 0.
             Default: 0.0.
-        positions: str or None. "learned", "sinusoidal" or none.
-            Default: "learned".
-        max_positions: int > 0 or None. The longest source, in tokens, where
-            positions are learned. Default: 1024.
-        pad_id: int >= 0. Default: 0.
 
     Call arguments:
         source_ids: int32 `(B, S)`.
         training: bool or None. Whether dropout acts.
 
     Returns:
-        Memory, a dict of `outputs`, float `(B, S, D)`, and `mask`, bool
-        `(B, S)`.
+        Memory, as that of `ConvEncoder`.
 
     Raises:
         ValueError: a size is not positive, a name unknown; more tokens than
@@ -61,21 +56,12 @@ class PoolingEncoder(TokenEncoder):
         vocabulary_size: int,
         embedding_dim: int,
         pool_size: int = 5,
-        dropout: float = 0.0,
         positions: str | None = "learned",
         max_positions: int | None = 1024,
-        pad_id: int = 0,
         **kwargs: Any,
     ) -> None:
-        super().__init__(
-            vocabulary_size,
-            embedding_dim,
-            dropout,
-            positions,
-            max_positions,
-            pad_id,
-            **kwargs,
-        )
+        sizes = (vocabulary_size, embedding_dim)
+        super().__init__(*sizes, positions, max_positions, **kwargs)
         checks.check_positive("pool_size", pool_size)
         self.pool_size = pool_size
 
@@ -95,7 +81,5 @@ class PoolingEncoder(TokenEncoder):
     def get_config(self) -> dict[str, Any]:
         config = {
             "pool_size": self.pool_size,
-            "positions": self.positions,
-            "max_positions": self.max_positions,
         }
         return {**super().get_config(), **config}

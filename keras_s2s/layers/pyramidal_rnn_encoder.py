@@ -57,6 +57,7 @@ class PyramidalRNNEncoder(TokenEncoder):
         num_layers: int > 0. The lowest one included. Default: 3.
         dropout: float in [0, 1). Share of what each layer reads that is set
             to 0. Default: 0.0.
+        positions, max_positions: as in `ConvEncoder`. Default: none.
         pad_id: int >= 0. Default: 0.
 
     Call arguments:
@@ -91,19 +92,9 @@ class PyramidalRNNEncoder(TokenEncoder):
         units: int,
         cell: str = "lstm",
         num_layers: int = 3,
-        dropout: float = 0.0,
-        pad_id: int = 0,
         **kwargs: Any,
     ) -> None:
-        super().__init__(
-            vocabulary_size,
-            embedding_dim,
-            dropout,
-            None,
-            None,
-            pad_id,
-            **kwargs,
-        )
+        super().__init__(vocabulary_size, embedding_dim, **kwargs)
         checks.check_positive("num_layers", num_layers)
         self.units = units
         self.cell = cell

@@ -27,11 +27,13 @@ class TokenEncoder(Encoder):
     Args:
         vocabulary_size: int > 0.
         embedding_dim: int > 0. Size of the embedding, E.
-        dropout: float in [0, 1). Share of the embedding that is set to 0.
         positions: "sinusoidal", "learned" or None. What is added to the
-            embedding.
+            embedding. Default: None.
         max_positions: int > 0 or None. How many positions "learned" knows.
-        pad_id: int >= 0.
+            Default: None.
+        dropout: float in [0, 1). Share of the embedding that is set to 0.
+            Default: 0.0.
+        pad_id: int >= 0. Default: 0.
 
     Raises:
         ValueError: a size is not positive, `dropout` outside [0, 1), or a
@@ -42,10 +44,10 @@ class TokenEncoder(Encoder):
         self,
         vocabulary_size: int,
         embedding_dim: int,
-        dropout: float,
-        positions: str | None,
-        max_positions: int | None,
-        pad_id: int,
+        positions: str | None = None,
+        max_positions: int | None = None,
+        dropout: float = 0.0,
+        pad_id: int = 0,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -120,6 +122,8 @@ class TokenEncoder(Encoder):
         config = {
             "vocabulary_size": self.vocabulary_size,
             "embedding_dim": self.embedding_dim,
+            "positions": self.positions,
+            "max_positions": self.max_positions,
             "dropout": self.dropout,
             "pad_id": self.pad_id,
         }

@@ -35,17 +35,6 @@ def test_it_equals_a_slow_one(name):
     encoders.check_equals_slow(encoders.drawn(name), slow)
 
 
-def test_dropout_acts_on_each_part_in_training():
-    encoder = ConvEncoder(13, 4, 5, num_layers=1, dropout=0.5)
-    source_ids = laws.sentences()[0]
-    first, second, trained = (
-        laws.numpy(encoder(source_ids, training=training)["outputs"])
-        for training in (False, False, True)
-    )
-    np.testing.assert_array_equal(first, second)
-    assert np.any(first != trained)
-
-
 def test_values_keep_their_variance_at_the_start():
     """About: gates that vary let more than half through, a fifth a block."""
     encoder = ConvEncoder(1000, 64, 96, kernel_size=5, positions=None)

@@ -62,17 +62,6 @@ def test_its_weights_are_counted_by_hand():
     assert encoder.count_params() == 13 * 4 + 2 * low + 2 * high
 
 
-def test_dropout_acts_on_each_layer_in_training_only():
-    encoder = encoders.make_encoder("pyramidal", dropout=0.5)
-    source_ids = laws.sentences()[0]
-    first, second, trained = (
-        laws.numpy(encoder(source_ids, training=training)["outputs"])
-        for training in (False, False, True)
-    )
-    np.testing.assert_array_equal(first, second)
-    assert np.any(first != trained)
-
-
 @pytest.mark.parametrize(
     "options, message",
     [

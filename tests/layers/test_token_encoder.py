@@ -39,6 +39,25 @@ def test_another_id_may_be_padding(name):
     assert np.sum(padded["mask"]) == length
 
 
+@every_encoder
+def test_dropout_acts_in_training_only(name):
+    encoder = encoders.drawn(name, dropout=0.5, positions=None)
+    source_ids = laws.sentences()[0]
+    first, second, trained = (
+        laws.numpy(encoder(source_ids, training=training)["outputs"])
+        for training in (False, None, True)
+    )
+    np.testing.assert_array_equal(first, second)
+    assert np.any(first != trained)
+    # With embeddings of 0, what layers hand on is all that is left to drop.
+    encoder.embedding.embeddings.assign(np.zeros((13, 4)))
+    first, trained = (
+        laws.numpy(encoder(source_ids, training=training)["outputs"])
+        for training in (False, True)
+    )
+    assert np.any(first != trained) == (name != "pooling")
+
+
 BAD_ARGUMENTS = [
     ({"vocabulary_size": 0}, "`vocabulary_size` must be an integer >= 1"),
     ({"embedding_dim": -4}, "`embedding_dim` must be an integer >= 1"),

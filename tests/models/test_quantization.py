@@ -9,6 +9,7 @@ import pytest
 import keras_s2s as s2s
 from keras_s2s.models import InferenceModel
 from keras_s2s.models import Seq2Seq
+from tests import encoders
 from tests import laws
 
 SOURCE_IDS, TARGET_IDS, LABELS = laws.sentences()
@@ -56,6 +57,17 @@ def test_what_is_quantized_is_saved_and_loaded(tmp_path):
     assert count_int8(model) == count_int8(inference) == 11
     found = model(INPUTS), inference(SOURCE_IDS)
     laws.assert_close(found, expected, 1e-6)
+
+
+def test_a_bridge_and_a_convolutional_encoder_are_saved(tmp_path):
+    """Two matrices of the encoder, one for each tensor of an LSTM's state."""
+    model = Seq2Seq(*encoders.make_layers("convolutional"))
+    model.quantize("int8")
+    assert count_int8(model) == 2 + 2
+    model.save(tmp_path / "x.keras")
+    loaded = keras.saving.load_model(tmp_path / "x.keras")
+    assert count_int8(loaded) == 4
+    laws.assert_close(loaded(INPUTS), model(INPUTS), 1e-6)
 
 
 def test_layers_may_be_chosen_and_none_is_trained(tmp_path):
