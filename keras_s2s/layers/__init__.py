@@ -6,6 +6,7 @@ from keras_s2s.layers.attention import MultiplicativeAttention
 from keras_s2s.layers.bridge import Bridge
 from keras_s2s.layers.decoder import Decoder
 from keras_s2s.layers.encoder import Encoder
+from keras_s2s.layers.image_encoder import ImageEncoder
 from keras_s2s.layers.multi_head_attention import MultiHeadAttention
 from keras_s2s.layers.rnn_decoder import RNNDecoder
 from keras_s2s.layers.rnn_encoder import RNNEncoder
@@ -18,6 +19,7 @@ __all__ = [
     "Bridge",
     "Decoder",
     "Encoder",
+    "ImageEncoder",
     "MultiHeadAttention",
     "MultiplicativeAttention",
     "RNNDecoder",

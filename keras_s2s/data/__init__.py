@@ -1,0 +1,8 @@
+"""Pairs to batches: what `fit` trains on."""
+
+from keras_s2s.data.images import ImagePairs
+from keras_s2s.data.pairs import SequencePairs
+from keras_s2s.data.pairs import TextPairs
+from keras_s2s.tokenizers import read_lines
+
+__all__ = ["ImagePairs", "SequencePairs", "TextPairs", "read_lines"]
