@@ -204,7 +204,6 @@ def _save(figure: "Figure", path: str | os.PathLike[str] | None) -> None:
         figure.savefig(path, dpi=150)
 
 
-
 def _check_alignment(
     alignment: np.ndarray,
     source_tokens: Sequence[str],
