@@ -188,20 +188,24 @@ def find_cells(groups, grid):
 
 
 def measure_attention(alignments, captions, groups):
-    """Returns the share of attention that lies on the group named.
+    """Returns how much of the attention lies on the group that is named.
 
     Args:
-        alignments: float (N, T, S). Of captions that are right, so that
-            each word is a token.
+        alignments: float (N, T, S), of captions that are right: a group is
+            named by the first four words, the other by the last four.
     Returns:
-        Dict of what a word says, a count, size, colour or shape, to a share.
+        Dict from what a word tells to its share of attention, and what share
+        of the picture the groups take.
     """
     shares = {name: [] for name in ("count", "size", "colour", "shape")}
+    areas = []
     for weights, caption, pair in zip(alignments, captions, groups):
         cells = find_cells(pair, int(np.sqrt(weights.shape[1])))
-        words = caption.replace("left of", "left_of").split()
-        for n, word in enumerate(words):
-            ...
+        for group, first in zip(cells, (0, len(caption.split()) - 4)):
+            areas.append(group.mean())
+            for n, name in enumerate(shares):
+                shares[name].append(weights[first + n, group].sum())
+    shares["by chance"] = areas
     return {name: np.mean(values) for name, values in shares.items()}
 
 
@@ -217,3 +221,130 @@ def draw_attention(captioner, image, path):
         path=path,
         title=" ".join(words),
     )
+
+
+def report_attention(captioner, images, captions, groups, right):
+    """Prints what `measure_attention` finds in the captions that are right."""
+    result = captioner.inference.predict(images[right], verbose=0)
+    chosen = np.flatnonzero(right)
+    shares = measure_attention(
+        result["alignments"][:, 0],
+        [captions[n] for n in chosen],
+        [groups[n] for n in chosen],
+    )
+    listed = ", ".join(f"{name} {share:.0%}" for name, share in shares.items())
+    print(f"Attention on the group named, by what a word tells: {listed}")
+
+
+def make_data(options):
+    """Returns images and captions to train on, the same to test, groups."""
+    random = np.random.default_rng(options.seed)
+    if options.images is None:
+        trained, tested = split_kinds(random)
+        images, captions, _ = draw_pictures(
+            trained, options.examples, random, singles=0.1
+        )
+        return images, captions, *draw_pictures(tested, NUM_TESTED, random)
+    images, captions = read_captions(options.images, options.captions)
+    # All captions of an image are on one side.
+    tested = set(random.permutation(sorted(set(images)))[: len(images) // 50])
+    sides = [
+        [pair for pair in zip(images, captions) if (pair[0] in tested) == side]
+        for side in (False, True)
+    ]
+    return *zip(*sides[0]), *zip(*sides[1]), None
+
+
+def make_model(vocabulary_size, options):
+    """Returns a model to train, from images to captions."""
+    encoder = s2s.layers.ImageEncoder(
+        options.backbone or make_backbone(),
+        image_shape=(options.size, options.size, 3),
+        backbone_weights="imagenet" if options.backbone else None,
+        trainable_backbone=options.backbone is None,
+        embedding_dim=96,
+        positions="sinusoidal",
+    )
+    decoder = s2s.layers.RNNDecoder(
+        vocabulary_size,
+        embedding_dim=32,
+        units=options.units,
+        cell="gru",
+        attention="additive",
+        bridge="zero",
+    )
+    return s2s.models.Seq2Seq(encoder, decoder)
+
+
+def parse_options():
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--examples", type=int, default=16000, help="pictures to draw")
+    add("--images", type=pathlib.Path, help="folder of pictures, not drawn")
+    add("--captions", type=pathlib.Path, help="file of their captions")
+    add("--backbone", help="of keras.applications, frozen, from ImageNet")
+    add("--size", type=int, default=SIDE, help="pixels to resize files to")
+    add("--epochs", type=int, default=8, help="passes over the pictures")
+    add("--units", type=int, default=128, help="size of the recurrent state")
+    add("--seed", type=int, default=0, help="of the pictures and the weights")
+    add("--output", type=pathlib.Path, default=".", help="folder to save in")
+    options = parser.parse_args()
+    if (options.images is None) != (options.captions is None):
+        parser.error("--images and --captions go together.")
+    if options.images is None:
+        options.size = SIDE
+    return options
+
+
+def main():
+    options = parse_options()
+    options.output.mkdir(parents=True, exist_ok=True)
+    keras.utils.set_random_seed(options.seed)
+    images, captions, test_images, test_captions, groups = make_data(options)
+    tokenizer = s2s.tokenizers.SentencePieceTokenizer.train(
+        captions, model_type="word", hard_vocab_limit=False
+    )
+    image_shape = (options.size, options.size, 3)
+    data = s2s.data.ImagePairs(images, captions, tokenizer, image_shape)
+    model = make_model(tokenizer.vocabulary_size, options)
+    rate = keras.optimizers.schedules.CosineDecay(
+        2e-3, options.epochs * len(data)
+    )
+    model.compile(
+        optimizer=keras.optimizers.Adam(rate, clipnorm=1.0),
+        loss=s2s.losses.SequenceLoss(),
+        weighted_metrics=[s2s.metrics.TokenAccuracy()],
+    )
+    model.fit(data, epochs=options.epochs, shuffle=False)
+
+    inference = s2s.models.InferenceModel(
+        model,
+        search=s2s.decoding.BeamSearch(beam_size=4),
+        max_length=data.shapes[-1][2] + 4,
+        return_alignments=True,
+    )
+    captioner = s2s.models.ImageToText(inference, tokenizer)
+    answers = captioner.generate(test_images)
+    for truth, answer in list(zip(test_captions, answers))[:10]:
+        print(f"{truth:>60}  {answer}")
+    right = np.array(answers) == np.array(test_captions)
+    print(
+        f"Exactly right, of {len(right)} held-out captions: {right.mean():.1%}"
+    )
+    if groups is not None:
+        report_attention(captioner, test_images, test_captions, groups, right)
+
+    captioner.save(options.output / "caption.keras")
+    image = test_images[0]
+    if options.images is not None:
+        image = keras.utils.load_img(image, target_size=image_shape[:2])
+    path = options.output / "caption_attention.png"
+    draw_attention(captioner, np.asarray(image), path)
+    print(f"Saved caption.keras and caption_attention.png in {options.output}")
+
+
+if __name__ == "__main__":
+    main()
