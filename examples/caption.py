@@ -155,6 +155,8 @@ def read_captions(folder, path):
         if not tab:
             raise ValueError(f"{path}, line {number}: no tab in {line!r}.")
         images.append(folder / name.partition("#")[0])
+        if not images[-1].is_file():
+            raise ValueError(f"{path}, line {number}: no file {images[-1]}.")
         captions.append(caption)
     return images, captions
 
@@ -247,7 +249,9 @@ def make_data(options):
         return images, captions, *draw_pictures(tested, NUM_TESTED, random)
     images, captions = read_captions(options.images, options.captions)
     # All captions of an image are on one side.
-    tested = set(random.permutation(sorted(set(images)))[: len(images) // 50])
+    tested = set(
+        random.permutation(sorted(set(images)))[: len(images) // 50 + 1]
+    )
     sides = [
         [pair for pair in zip(images, captions) if (pair[0] in tested) == side]
         for side in (False, True)

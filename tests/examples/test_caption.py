@@ -70,11 +70,16 @@ def test_attention_is_measured_on_the_group_that_is_named():
 def test_captions_are_read_from_lines(tmp_path):
     path = tmp_path / "captions.txt"
     path.write_text("a.jpg#0\ta dog .\na.jpg#1\ttwo ears\nb.png\ta cat\n")
+    for name in ("a.jpg", "b.png"):
+        (tmp_path / name).touch()
     images, captions = caption.read_captions(tmp_path, path)
     assert images == [tmp_path / name for name in ("a.jpg", "a.jpg", "b.png")]
     assert captions == ["a dog .", "two ears", "a cat"]
     path.write_text("a.jpg a dog\n")
     with pytest.raises(ValueError, match="line 1: no tab in 'a.jpg a dog'"):
+        caption.read_captions(tmp_path, path)
+    path.write_text("a.jpg\ta dog\nc.png\ta cow\n")
+    with pytest.raises(ValueError, match="line 2: no file .*c\.png"):
         caption.read_captions(tmp_path, path)
 
 
@@ -115,7 +120,7 @@ def test_the_example_runs_on_files(monkeypatch, tmp_path, capsys):
         "--units=16",
         f"--output={tmp_path}",
     )
-    assert "Exactly right, of 1 held-out captions" in capsys.readouterr().out
+    assert "Exactly right, of 2 held-out captions" in capsys.readouterr().out
     assert (tmp_path / "caption_attention.png").stat().st_size > 1000
 
 
