@@ -138,13 +138,15 @@ def split_kinds(random):
 
 def draw_pictures(pairs, count, random, singles=0.0):
     """Returns `count` pictures of pairs, a share of them of one kind only."""
-    made = []
-    for _ in range(count):
+    images = np.empty((count, SIDE, SIDE, 3), "uint8")
+    captions, groups = [], []
+    for n in range(count):
         kinds = pairs[random.integers(len(pairs))]
         kinds = kinds[: 1 if random.random() < singles else 2]
-        made.append(make_picture(kinds, random))
-    images, captions, groups = zip(*made)
-    return np.stack(images), list(captions), groups
+        images[n], caption, drawn = make_picture(kinds, random)
+        captions.append(caption)
+        groups.append(drawn)
+    return images, captions, groups
 
 
 def read_captions(folder, path):
@@ -286,12 +288,12 @@ def parse_options():
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("--examples", type=int, default=16000, help="pictures to draw")
+    add("--examples", type=int, default=40000, help="pictures to draw")
     add("--images", type=pathlib.Path, help="folder of pictures, not drawn")
     add("--captions", type=pathlib.Path, help="file of their captions")
     add("--backbone", help="of keras.applications, frozen, from ImageNet")
     add("--size", type=int, default=SIDE, help="pixels to resize files to")
-    add("--epochs", type=int, default=8, help="passes over the pictures")
+    add("--epochs", type=int, default=3, help="passes over the pictures")
     add("--units", type=int, default=128, help="size of the recurrent state")
     add("--seed", type=int, default=0, help="of the pictures and the weights")
     add("--output", type=pathlib.Path, default=".", help="folder to save in")

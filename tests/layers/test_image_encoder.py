@@ -128,7 +128,9 @@ def test_a_name_makes_a_network_of_its_precision(monkeypatch):
 
 def compiled(encoder, decoder):
     model = Seq2Seq(encoder, decoder)
-    model.compile(keras.optimizers.SGD(0.1), loss=SequenceLoss())
+    model.compile(
+        keras.optimizers.SGD(0.1), loss=SequenceLoss(), run_eagerly=True
+    )
     return model
 
 

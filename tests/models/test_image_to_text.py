@@ -7,7 +7,7 @@ from PIL import Image
 
 from keras_s2s.models import ImageToText
 from tests import laws
-from tests.layers.backbones import IMAGES
+from tests.models.captions import PICTURES
 from tests.models.captions import image_to_text
 from tests.models.texts import tokenizer
 
@@ -15,23 +15,28 @@ from tests.models.texts import tokenizer
 @pytest.fixture
 def paths(tmp_path):
     paths = [tmp_path / f"{n}.png" for n in range(3)]
-    for path, image in zip(paths, IMAGES):
+    for path, image in zip(paths, PICTURES):
         Image.fromarray(image).save(path)
     return paths
 
 
 def test_it_reads_searches_and_decodes(paths):
     captioner = image_to_text()
-    best = captioner.inference.predict(IMAGES, verbose=0)["ids"][:, 0]
+    best = captioner.inference.predict(PICTURES, verbose=0)["ids"][:, 0]
     expected = tokenizer().decode(best)
     assert len(set(expected)) == 3
-    for images in (IMAGES, list(IMAGES), paths, [str(paths[0]), *IMAGES[1:]]):
+    for images in (
+        PICTURES,
+        list(PICTURES),
+        paths,
+        [str(paths[0]), *PICTURES[1:]],
+    ):
         assert captioner.generate(images) == expected
-    assert captioner.generate(IMAGES[::-1], batch_size=2) == expected[::-1]
-    floats = IMAGES.astype("float32")
+    assert captioner.generate(PICTURES[::-1], batch_size=2) == expected[::-1]
+    floats = PICTURES.astype("float32")
     assert captioner.generate(floats, verbose=0) == expected
     assert captioner.generate([]) == []
-    laws.assert_close(captioner(IMAGES), captioner.inference(IMAGES), 0)
+    laws.assert_close(captioner(PICTURES), captioner.inference(PICTURES), 0)
 
 
 def test_images_that_do_not_open_give_no_text(paths):
@@ -53,7 +58,7 @@ def test_a_file_holds_all_of_it(tmp_path):
     captioner.save(tmp_path / "x.keras")
     loaded = keras.saving.load_model(tmp_path / "x.keras")
     assert isinstance(loaded, ImageToText)
-    assert loaded.generate(IMAGES) == captioner.generate(IMAGES)
+    assert loaded.generate(PICTURES) == captioner.generate(PICTURES)
 
 
 def test_what_is_no_list_of_images_is_refused(paths):
@@ -63,16 +68,16 @@ def test_what_is_no_list_of_images_is_refused(paths):
     with pytest.raises(ValueError, match=r"`image` must be of shape \(8, 6, 3"):
         captioner.generate(np.zeros((1, 6, 6, 3)))
     with pytest.raises(ValueError, match="`batch_size` must be an integer >="):
-        captioner.generate(IMAGES, batch_size=0)
+        captioner.generate(PICTURES, batch_size=0)
     with pytest.raises(FileNotFoundError, match=r"`images\[0\]` must be an ex"):
         captioner.generate(["none.png"])
 
 
 def test_a_tokenizer_larger_than_the_model_is_refused():
     with pytest.raises(
-        ValueError, match="`target_tokenizer` must be a tokenizer of at most 9"
+        ValueError, match="`target_tokenizer` must be a tokenizer of at most 12"
     ):
-        image_to_text(9).generate(IMAGES)
+        image_to_text(12).generate(PICTURES)
 
 
 def test_its_parts_must_be_of_their_kind():

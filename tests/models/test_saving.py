@@ -14,7 +14,7 @@ from keras_s2s import decoding
 from keras_s2s.models import InferenceModel
 from keras_s2s.models import TextToText
 from tests import laws
-from tests.layers.backbones import IMAGES
+from tests.models.captions import PICTURES
 from tests.models.captions import image_to_text
 from tests.models.texts import TEXTS
 from tests.models.texts import text_to_text
@@ -67,7 +67,7 @@ def test_a_new_process_gives_the_same_results(tmp_path):
         "source_ids": source_ids.tolist(),
         "target_ids": target_ids.tolist(),
         "texts": TEXTS,
-        "images": IMAGES.tolist(),
+        "images": PICTURES.tolist(),
     }
     done = subprocess.run(
         [sys.executable, "-c", LOAD, str(tmp_path)],
@@ -81,8 +81,8 @@ def test_a_new_process_gives_the_same_results(tmp_path):
     found = json.loads(done.stdout.splitlines()[-1])
     assert found.pop("text") == text.generate(TEXTS)
     assert any(text.generate(TEXTS))
-    assert found.pop("captions") == captioner.generate(IMAGES)
-    assert any(captioner.generate(IMAGES))
+    assert found.pop("captions") == captioner.generate(PICTURES)
+    assert any(captioner.generate(PICTURES))
     # The projection; the backbone is frozen.
     assert len(found.pop("trained")) == 2
     for name in NAMES:
