@@ -15,6 +15,7 @@ import pytest
 import keras_s2s as s2s
 from tests import laws
 from tests import loops
+from tests.layers import backbones
 from tests.recurrence.test_cache import SHAPES
 from tests.recurrence.test_cache import check_a_slice_is_written
 
@@ -145,3 +146,13 @@ def test_a_row_of_only_padding_gives_no_nan(name):
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_a_slice_is_written(shape):
     check_a_slice_is_written(shape, compiled=False)
+
+
+def test_the_grid_of_an_image_is_a_memory():
+    backbones.check_equals_a_slow_one(laws.EXACT)
+    backbones.check_preprocessing("tf")
+    laws.check_scores_are_rescored(
+        backbones.model_of("transformer"),
+        laws.SEARCHES["greedy"](),
+        backbones.IMAGES,
+    )

@@ -13,43 +13,12 @@ from keras_s2s.losses import SequenceLoss
 from keras_s2s.models import Seq2Seq
 from tests import laws
 from tests.layers import backbones
-from tests.layers import transformers
 from tests.layers.backbones import IMAGE_SHAPE
 from tests.layers.backbones import IMAGES
 
 
-def identity(preprocessing, image_shape=(1, 2, 3)):
-    """Its memory is what its pixels are made to."""
-    backbone = keras.layers.Identity(dtype="float64")
-    return ImageEncoder(
-        backbone, image_shape, preprocessing=preprocessing, dtype="float64"
-    )
-
-
 def test_it_equals_a_slow_one():
-    encoder = backbones.make_encoder(
-        "float64", embedding_dim=5, positions="sinusoidal"
-    )
-    memory = laws.numpy(encoder(IMAGES))
-    kernel, bias, projection, more_bias = laws.numpy(
-        [weight.value for weight in encoder.weights]
-    )
-    expected = np.zeros((3, 12, 5))
-    for image in range(3):
-        for row, column in np.ndindex(*backbones.GRID):
-            patch = IMAGES[
-                image, 2 * row : 2 * row + 2, 2 * column : 2 * column + 2
-            ]
-            features = np.einsum("yxc,yxcd->d", patch / 255, kernel) + bias
-            cell = np.maximum(features, 0) @ projection + more_bias
-            place = [
-                *transformers.sinusoid(row, 2),
-                *transformers.sinusoid(column, 3),
-            ]
-            expected[image, row * 3 + column] = cell + place
-    laws.assert_close(memory["outputs"], expected, 1e-9)
-    assert memory["mask"].shape == (3, 12) and memory["mask"].all()
-    assert set(memory) == {"outputs", "mask"}
+    backbones.check_equals_a_slow_one("float64")
 
 
 @pytest.mark.parametrize("positions", ["learned", None])
@@ -69,28 +38,9 @@ def test_learned_positions_tell_each_cell():
     assert len(np.unique(outputs.round(6), axis=1)[0]) == 12
 
 
-PIXELS = np.array([[[[0, 51, 255], [255, 0, 102]]]], "uint8")
-MEAN, DEVIATION = np.array([[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]])
-PREPROCESSED = {
-    None: [[0, 51, 255], [255, 0, 102]],
-    "unit": [[0, 0.2, 1], [1, 0, 0.4]],
-    "auto": [[0, 0.2, 1], [1, 0, 0.4]],
-    "tf": [[-1, -0.6, 1], [1, -1, -0.2]],
-    "torch": (np.array([[0, 0.2, 1], [1, 0, 0.4]]) - MEAN) / DEVIATION,
-    # Blue, green, red.
-    "caffe": np.array([[255, 51, 0], [102, 0, 255]])
-    - [103.939, 116.779, 123.68],
-}
-
-
-@pytest.mark.parametrize("kind", PREPROCESSED)
+@pytest.mark.parametrize("kind", backbones.PREPROCESSED)
 def test_pixels_are_preprocessed(kind):
-    before = PIXELS.astype("float64")
-    found = laws.numpy(identity(kind)(before)["outputs"])
-    np.testing.assert_allclose(found, [PREPROCESSED[kind]], atol=1e-6)
-    np.testing.assert_array_equal(before, PIXELS)
-    found = laws.numpy(identity(kind)(PIXELS)["outputs"])
-    np.testing.assert_allclose(found, [PREPROCESSED[kind]], atol=1e-6)
+    backbones.check_preprocessing(kind)
 
 
 def test_a_name_brings_its_network_and_its_preprocessing():
