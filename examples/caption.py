@@ -13,7 +13,7 @@ the words; `Seq2Seq` of an `ImageEncoder` and an `RNNDecoder` learns with
 pictures. The result is saved as `caption.keras`, one file with the tokenizer
 inside, and `caption_attention.png` shows where the model looked, word by
 word. The decoder starts from nothing (`bridge="zero"`), so that all that it
-knows of a picture it has from looking. About N minutes on two processor cores:
+knows of a picture it has from looking. Some six minutes on two processor cores:
 
     python examples/caption.py
 
@@ -340,7 +340,7 @@ def main():
     print(
         f"Exactly right, of {len(right)} held-out captions: {right.mean():.1%}"
     )
-    if groups is not None:
+    if groups is not None and right.any():
         report_attention(captioner, test_images, test_captions, groups, right)
 
     captioner.save(options.output / "caption.keras")

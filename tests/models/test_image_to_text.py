@@ -22,7 +22,7 @@ def paths(tmp_path):
 
 def test_it_reads_searches_and_decodes(paths):
     captioner = image_to_text()
-    best = captioner.inference.predict(PICTURES, verbose=0)["ids"][:, 0]
+    best = captioner.inference.predict_on_batch(PICTURES)["ids"][:, 0]
     expected = tokenizer().decode(best)
     assert len(set(expected)) == 3
     for images in (
@@ -33,9 +33,14 @@ def test_it_reads_searches_and_decodes(paths):
     ):
         assert captioner.generate(images) == expected
     assert captioner.generate(PICTURES[::-1], batch_size=2) == expected[::-1]
+    # Bytes or floats, of any number: one trace.
     floats = PICTURES.astype("float32")
-    assert captioner.generate(floats, verbose=0) == expected
+    assert captioner.generate(floats, verbose=1) == expected
+    function = captioner.inference.predict_function
+    assert function.experimental_get_tracing_count() == 1
     assert captioner.generate([]) == []
+    nothing = captioner.inference.predict(PICTURES[:0], verbose=0)
+    assert nothing["ids"].shape == (0, 1, 8)
     laws.assert_close(captioner(PICTURES), captioner.inference(PICTURES), 0)
 
 
