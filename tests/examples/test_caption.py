@@ -1,3 +1,4 @@
+import argparse
 import sys
 
 import keras
@@ -101,27 +102,20 @@ def test_the_example_runs(monkeypatch, tmp_path, capsys):
     assert len(captioner.generate(image)) == 1
 
 
-@pytest.mark.slow
-def test_the_example_runs_on_files(monkeypatch, tmp_path, capsys):
-    random = np.random.default_rng(0)
+def test_files_are_split_by_picture(tmp_path):
     lines = []
     for n in range(60):
-        pixels = random.integers(0, 256, (20, 30, 3), "uint8")
+        pixels = np.full((4, 6, 3), n, "uint8")
         Image.fromarray(pixels).save(tmp_path / f"{n}.png")
-        lines.append(f"{n}.png#0\tA picture of number {n % 7}\n")
+        lines += [f"{n}.png#{m}\tpicture {n}\n" for m in range(2)]
     path = tmp_path / "captions.txt"
     path.write_text("".join(lines))
-    run(
-        monkeypatch,
-        f"--images={tmp_path}",
-        f"--captions={path}",
-        "--size=32",
-        "--epochs=1",
-        "--units=16",
-        f"--output={tmp_path}",
-    )
-    assert "Exactly right, of 2 held-out captions" in capsys.readouterr().out
-    assert (tmp_path / "caption_attention.png").stat().st_size > 1000
+    options = argparse.Namespace(images=tmp_path, captions=path, seed=0)
+    *trained, test_images, test_captions, groups = caption.make_data(options)
+    assert len(trained[0]) == 114 and len(test_images) == 6
+    assert not set(trained[0]) & set(test_images) and groups is None
+    for image, text in zip(test_images, test_captions):
+        assert text == f"picture {image.stem}"
 
 
 def test_images_and_captions_go_together(monkeypatch, capsys):
