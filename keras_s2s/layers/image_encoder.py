@@ -188,31 +188,8 @@ class ImageEncoder(Encoder):
             "preprocessing": self.preprocessing,
             "embedding_dim": self.embedding_dim,
             "positions": self.positions,
-            # Keras thaws what is frozen inside a model that is not.
-            "frozen_layers": [
-                place
-                for place, layer in enumerate(_walk(self.backbone_layer))
-                if not layer.trainable
-            ],
         }
         return {**super().get_config(), **config}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> "ImageEncoder":
-        config = dict(config)
-        frozen = config.pop("frozen_layers", [])
-        encoder = super().from_config(config)
-        for place, layer in enumerate(_walk(encoder.backbone_layer)):
-            if place in frozen:
-                layer.trainable = False
-        return encoder
-
-
-def _walk(layer: keras.layers.Layer) -> Iterator[keras.layers.Layer]:
-    """Yields a layer and, if it is a model, all those inside it."""
-    yield layer
-    for inner in getattr(layer, "layers", []):
-        yield from _walk(inner)
 
 
 def _find_image_shape(

@@ -274,9 +274,6 @@ class Seq2Seq(keras.Model):
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "Seq2Seq":
         config = dict(config)
-        if config.get("trainable"):
-            # Keras would thaw what is frozen inside.
-            config.pop("trainable")
         for name in ("encoder", "decoder"):
             config[name] = keras.saving.deserialize_keras_object(config[name])
         quantized = config.pop("quantized", {})
