@@ -16,6 +16,7 @@ import keras_s2s as s2s
 from tests import encoders
 from tests import laws
 from tests import loops
+from tests.layers import backbones
 from tests.layers import pointers
 from tests.recurrence.test_cache import SHAPES
 from tests.recurrence.test_cache import check_a_slice_is_written
@@ -179,3 +180,14 @@ def test_a_row_of_only_padding_gives_no_nan(name):
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_a_slice_is_written(shape):
     check_a_slice_is_written(shape, compiled=False)
+
+
+def test_the_grid_of_an_image_is_a_memory():
+    backbones.check_equals_a_slow_one(laws.EXACT)
+    backbones.check_preprocessing("tf")
+    if keras.backend.backend() != "jax":  # which compiles each operation
+        laws.check_scores_are_rescored(
+            backbones.model_of("transformer"),
+            laws.SEARCHES["greedy"](),
+            backbones.IMAGES,
+        )

@@ -238,9 +238,9 @@ def pair(name, dtype="float32"):
     return build(*make_layers(name, dtype=dtype))
 
 
-def build(encoder, decoder, seed=0):
+def build(encoder, decoder, seed=0, source=None):
     """Builds both, and draws all weights: no bias is 0, no scale 1."""
-    source, target, _ = examples(encoder, decoder)
+    source, target, _ = examples(encoder, decoder, source)
     decoder(target, encoder(source))
     random = np.random.default_rng(seed)
     for variable in weights_of(encoder, decoder):
@@ -260,8 +260,11 @@ def model_of(name):
     return s2s.models.Seq2Seq(*pair(name))
 
 
-def sentences(seed=1):
-    """Returns three sources, targets and labels, int32, padded."""
+def sentences(seed=1, source=None):
+    """Returns three sources, targets and labels, int32, padded.
+
+    `source` replaces the sources, three of them.
+    """
     random = np.random.default_rng(seed)
     lengths = np.array([[5, 4], [1, 1], [3, 2]])
     source_ids = random.integers(4, SOURCE_SIZE, (3, 5))
@@ -271,12 +274,15 @@ def sentences(seed=1):
     source_ids[np.arange(5) >= lengths[:, :1]] = 0
     padding = np.arange(4) >= lengths[:, 1:]
     target_ids[padding] = labels[padding] = 0
-    return [ids.astype("int32") for ids in (source_ids, target_ids, labels)]
+    source_ids, target_ids, labels = (
+        ids.astype("int32") for ids in (source_ids, target_ids, labels)
+    )
+    return source_ids if source is None else source, target_ids, labels
 
 
-def examples(encoder, decoder):
-    """Returns `sentences()`, as vectors where a layer reads them."""
-    found = sentences()
+def examples(encoder, decoder, source=None):
+    """Returns `sentences`, as vectors where a layer reads them."""
+    found = list(sentences(source=source))
     for number, layer in enumerate((encoder, decoder, decoder)):
         if hasattr(layer, "vector_dim"):
             found[number] = as_vectors(found[number], seed=number)
@@ -434,10 +440,10 @@ def check_padding_changes_nothing(make):
         )
 
 
-def check_finite_differences(make):
+def check_finite_differences(make, source=None):
     """Along random directions, a gradient is the slope of the loss."""
     encoder, decoder = make("float64")
-    source_ids, target_ids, labels = examples(encoder, decoder)
+    source_ids, target_ids, labels = examples(encoder, decoder, source)
     weights = weights_of(encoder, decoder)
     loss = loss_of(decoder)
 
@@ -474,10 +480,10 @@ def run_steps(decoder, target_ids, memory):
     return ops.stack(logits, axis=2)
 
 
-def check_steps_equal_whole(make):
+def check_steps_equal_whole(make, source=None):
     """`step` in a plain loop is `call`: its logits and its gradients."""
     encoder, decoder = make(EXACT)
-    source_ids, target_ids, labels = examples(encoder, decoder)
+    source_ids, target_ids, labels = examples(encoder, decoder, source)
     weights = weights_of(encoder, decoder)
     real = np.expand_dims(is_real(target_ids), -1)
     random = np.random.default_rng(0)
@@ -499,10 +505,10 @@ def check_steps_equal_whole(make):
     assert_close(found, expected, TOLERANCE[EXACT])
 
 
-def check_beams_are_queries(make):
+def check_beams_are_queries(make, source=None):
     """K hypotheses at once get the logits that each gets from `call`."""
     encoder, decoder = make(EXACT)
-    source_ids, target_ids, _ = examples(encoder, decoder)
+    source_ids, target_ids, _ = examples(encoder, decoder, source)
     other_ids = np.concatenate([target_ids[:, :1], target_ids[::-1, 1:]], 1)
     memory = encoder(source_ids)
     beams = np.stack([target_ids, other_ids, target_ids], axis=1)
@@ -520,9 +526,9 @@ def search_with(model, search, source_ids, max_length=6, **options):
     return numpy(inference(source_ids))
 
 
-def check_beam_of_one_is_greedy(model):
+def check_beam_of_one_is_greedy(model, source=None):
     """Bit for bit."""
-    source_ids = sentences()[0]
+    source_ids = sentences(source=source)[0]
     greedy, beam = (
         search_with(model, search, source_ids)
         for search in (s2s.decoding.GreedySearch(), s2s.decoding.BeamSearch(1))
@@ -556,14 +562,15 @@ def log_softmax(logits):
     return logits - np.log(np.sum(np.exp(logits), -1, keepdims=True))
 
 
-def check_scores_are_rescored(model, search):
+def check_scores_are_rescored(model, search, source=None):
     """`token_scores` are what the model's own `call` gives the ids."""
-    source_ids = sentences()[0]
+    source_ids = sentences(source=source)[0]
     result = search_with(model, search, source_ids)
     for n in range(result["ids"].shape[1]):
         ids, lengths = result["ids"][:, n], result["lengths"][:, n]
         target_ids = np.pad(ids[:, :-1], [(0, 0), (1, 0)], constant_values=BOS)
-        logits = model({"source_ids": source_ids, "target_ids": target_ids})
+        (name,) = model.input.keys() - {"target_ids"}
+        logits = model({name: source_ids, "target_ids": target_ids})
         scores = np.take_along_axis(
             log_softmax(numpy(logits)), ids[:, :, None], axis=2
         )

@@ -21,6 +21,7 @@ FLOORS = {
     "recurrence*": 0,
     "batching": 1,
     "word_tokenizer": 1,
+    "images": 1,
     "tokenizers": 1,
     "losses": 1,
     "normalizers": 1,
@@ -28,7 +29,8 @@ FLOORS = {
     "metrics": 1,
     "schedules": 1,
     "decoding.*": 2,
-    "data": 2,
+    "data.*": 2,
+    "data": 3,
     "layers.*_encoder": 3,
     "layers.rnn_*": 3,
     "layers.transformer_*": 3,
@@ -42,6 +44,7 @@ FLOORS = {
     "models.compiled": 6,
     "models.inference": 6,
     "models.forecaster": 7,
+    "models.image_to_text": 7,
     "models.text_to_text": 7,
     "models": 8,
     "callbacks": 9,
@@ -55,6 +58,7 @@ EXTRAS = {
     "ctranslate2",
     "jiwer",
     "matplotlib",
+    "PIL",
     "ray",
     "rouge_score",
     "sacrebleu",
@@ -62,7 +66,13 @@ EXTRAS = {
 }
 PUBLIC_NAMES = {
     "callbacks": ["GenerationMetrics"],
-    "data": ["SequencePairs", "TextPairs", "pad_rows", "read_lines"],
+    "data": [
+        "ImagePairs",
+        "SequencePairs",
+        "TextPairs",
+        "pad_rows",
+        "read_lines",
+    ],
     "decoding": ["BeamSearch", "GreedySearch", "RandomSampling"],
     "export": ["to_ctranslate2"],
     "layers": [
@@ -75,6 +85,7 @@ PUBLIC_NAMES = {
         "MonotonicAttention",
         "MonotonicChunkwiseAttention",
         "MemoryPooling",
+        "ImageEncoder",
         "MultiHeadAttention",
         "MultiplicativeAttention",
         "PoolingEncoder",
@@ -96,8 +107,14 @@ PUBLIC_NAMES = {
         "sequence_loss_by_example",
     ],
     "metrics": ["Perplexity", "SequenceAccuracy", "TokenAccuracy"],
-    "models": ["Forecaster", "InferenceModel", "Seq2Seq", "TextToText"],
-    "plots": ["plot_alignment"],
+    "models": [
+        "Forecaster",
+        "ImageToText",
+        "InferenceModel",
+        "Seq2Seq",
+        "TextToText",
+    ],
+    "plots": ["plot_alignment", "plot_attention_over_image"],
     "tokenizers": ["SentencePieceTokenizer", "WordTokenizer"],
 }
 LONGEST_FILE = 400  # lines

@@ -8,6 +8,7 @@ from keras_s2s.layers.conv_encoder import ConvEncoder
 from keras_s2s.layers.coverage_attention import CoverageAttention
 from keras_s2s.layers.decoder import Decoder
 from keras_s2s.layers.encoder import Encoder
+from keras_s2s.layers.image_encoder import ImageEncoder
 from keras_s2s.layers.local_attention import LocalAttention
 from keras_s2s.layers.monotonic_attention import MonotonicAttention
 from keras_s2s.layers.monotonic_attention import MonotonicChunkwiseAttention
@@ -37,6 +38,7 @@ __all__ = [
     "MonotonicAttention",
     "MonotonicChunkwiseAttention",
     "MemoryPooling",
+    "ImageEncoder",
     "MultiHeadAttention",
     "MultiplicativeAttention",
     "PoolingEncoder",

@@ -88,7 +88,7 @@ class Positions(keras.layers.Layer):
 
     Call arguments:
         inputs: float `(B, T, E)`.
-        positions: int32 `(T,)`, from 0.
+        positions: int32 `(T,)`, from 0, or of any shape that broadcasts.
 
     Returns:
         Float `(B, T, E)`.
@@ -132,7 +132,7 @@ class Positions(keras.layers.Layer):
             size = inputs.shape[-1]
             return inputs + sinusoids(positions, size, inputs.dtype)
         if self.kind == "learned":
-            self.check_length(inputs.shape[1])
+            self.check_length(positions.shape[0])
             return inputs + ops.take(self.table, positions, axis=0)
         return inputs
 
@@ -144,3 +144,62 @@ class Positions(keras.layers.Layer):
     def get_config(self) -> dict[str, Any]:
         config = {"kind": self.kind, "max_positions": self.max_positions}
         return {**super().get_config(), **config}
+
+
+@keras.saving.register_keras_serializable(package="keras_s2s")
+class GridPositions(keras.layers.Layer):
+    """Adds to each cell of a grid what tells its row and its column.
+
+    The first half of a cell tells the row, the rest the column, each as
+    `Positions` would.
+
+    Args:
+        kind: "sinusoidal", "learned" or None, which adds nothing.
+
+    Call arguments:
+        inputs: float `(B, H, W, D)`. H and W must be known to be learned.
+
+    Returns:
+        Float `(B, H, W, D)`.
+
+    Raises:
+        ValueError: an unknown kind; D is less than 2.
+
+    Source: Carion et al., 2020, A.4, https://arxiv.org/abs/2005.12872
+    """
+
+    def __init__(self, kind: str | None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        options = ("sinusoidal", "learned", None)
+        checks.check_option("positions", kind, options)
+        self.kind = kind
+
+    def build(self, input_shape: tuple) -> None:
+        rows, height, width, size = input_shape
+        if self.kind is None:
+            return
+        if size < 2:
+            checks.fail("embedding_dim", "at least 2 with positions", size)
+        policy = self.dtype_policy
+        self.rows, self.columns = (
+            Positions(self.kind, length, dtype=policy, name=name)
+            for length, name in ((height, "rows"), (width, "columns"))
+        )
+        self.rows.build((rows, height, width, size // 2))
+        self.columns.build((rows, height, width, size - size // 2))
+
+    def call(self, inputs: Tensor) -> Tensor:
+        if self.kind is None:
+            return inputs
+        _, height, width, size = ops.shape(inputs)
+        rows, columns = (
+            ops.arange(length, dtype="int32") for length in (height, width)
+        )
+        parts = [
+            self.rows(inputs[..., : size // 2], ops.expand_dims(rows, 1)),
+            self.columns(inputs[..., size // 2 :], columns),
+        ]
+        return ops.concatenate(parts, axis=-1)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "kind": self.kind}

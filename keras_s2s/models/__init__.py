@@ -1,8 +1,15 @@
-"""Models: training, inference, forecasts, text to text."""
+"""Models: training, inference, forecasts, text and images to text."""
 
 from keras_s2s.models.forecaster import Forecaster
+from keras_s2s.models.image_to_text import ImageToText
 from keras_s2s.models.inference import InferenceModel
 from keras_s2s.models.seq2seq import Seq2Seq
 from keras_s2s.models.text_to_text import TextToText
 
-__all__ = ["Forecaster", "InferenceModel", "Seq2Seq", "TextToText"]
+__all__ = [
+    "Forecaster",
+    "ImageToText",
+    "InferenceModel",
+    "Seq2Seq",
+    "TextToText",
+]

@@ -215,14 +215,18 @@ class InferenceModel(LoopModel):
         Sources of like lengths are searched together; results come in the
         order of the sources.
         """
-        if not self._takes_ids or not isinstance(x, (np.ndarray, list, tuple)):
-            return super().predict(x, batch_size, verbose, steps, callbacks)
-        x = check_source_ids(x, self.encoder, self.decoder)
-        if len(x) == 0:
+        is_ids = self._takes_ids and isinstance(x, (np.ndarray, list, tuple))
+        if is_ids:
+            x = check_source_ids(x, self.encoder, self.decoder)
+        if isinstance(x, np.ndarray) and len(x) == 0:
+            # Convolutions on TensorFlow take no empty batch.
+            found = self(np.ones((1, *x.shape[1:]), x.dtype))
             return {
-                key: ops.convert_to_numpy(value)
-                for key, value in self(x).items()
+                key: ops.convert_to_numpy(value)[:0]
+                for key, value in found.items()
             }
+        if not is_ids:
+            return super().predict(x, batch_size, verbose, steps, callbacks)
         if steps is not None or callbacks is not None:
             x = self._pad(x)
             return super().predict(x, batch_size, verbose, steps, callbacks)
@@ -261,15 +265,14 @@ class InferenceModel(LoopModel):
 
     def predict_on_batch(self, x: Any) -> dict[str, np.ndarray]:
         """As `keras.Model.predict_on_batch`."""
-        if not self._takes_ids:
-            return super().predict_on_batch(x)
-        length = self.encoder.memory_length(np.shape(x)[1])
         if self.predict_function is None and not self.jit_compile:
             self.make_predict_function()
             trace_any_length(self.predict_function, self.input)
-        x = ops.convert_to_numpy(self._pad(x)).astype(self.input.dtype)
-        found = super().predict_on_batch(x)
-        if "alignments" in found:
+        padded = self._pad(x) if self._takes_ids else x
+        padded = ops.convert_to_numpy(padded).astype(self.input.dtype)
+        found = super().predict_on_batch(padded)
+        if self._takes_ids and "alignments" in found:
+            length = self.encoder.memory_length(np.shape(x)[1])
             found["alignments"] = found["alignments"][..., :length]
         return found
 

@@ -1,9 +1,11 @@
 """Text in, text out."""
 
+from collections.abc import Iterable
 from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 
 from keras_s2s import checks
 from keras_s2s.data import pad_rows
@@ -16,8 +18,100 @@ from keras_s2s.word_tokenizer import find_extensions
 LENGTH_MULTIPLE = 8
 
 
+class ToText(keras.Model):
+    """An inference model with its tokenizers, whatever its sources are.
+
+    A subclass names its tokenizers in `tokenizer_names`, `target_tokenizer`
+    among them, and writes `generate`.
+
+    Args:
+        inference: `InferenceModel`.
+        tokenizers: dict of tokenizers of `tokenizers`.
+
+    Call arguments:
+        source: as for `inference`.
+
+    Returns:
+        As `inference`.
+    """
+
+    tokenizer_names: tuple[str, ...] = ()
+
+    def __init__(
+        self,
+        inference: InferenceModel,
+        tokenizers: dict[str, Tokenizer],
+        **kwargs: Any,
+    ) -> None:
+        checks.check_instance(
+            "inference", inference, InferenceModel, "an InferenceModel"
+        )
+        for name, tokenizer in tokenizers.items():
+            checks.check_instance(name, tokenizer, Tokenizer, "a tokenizer")
+        super().__init__(**kwargs)
+        self.inference = inference
+        for name, tokenizer in tokenizers.items():
+            setattr(self, name, tokenizer)
+        self.built = True
+
+    def call(self, source: Any) -> dict[str, Any]:
+        return self.inference(source)
+
+    def write(
+        self,
+        count: int,
+        batches: Iterable[tuple[Sequence[int], np.ndarray]],
+        verbose: int,
+        options: dict[str, list] | None = None,
+    ) -> list[str]:
+        """Returns `count` texts from batches of sources and their places.
+
+        `options` has what the tokenizer's `decode` is told of each source.
+        """
+        results, left = [""] * count, count
+        progress = keras.utils.Progbar(count, verbose=verbose)
+        for places, source in batches:
+            result = self.inference.predict_on_batch(source)
+            own = {
+                name: [values[place] for place in places]
+                for name, values in (options or {}).items()
+            }
+            decoded = self.target_tokenizer.decode(result["ids"][:, 0], **own)
+            for place, text in zip(places, decoded):
+                results[place] = text
+            progress.add(len(places))
+            left -= len(places)
+        if left:  # skipped
+            progress.add(left)
+        return results
+
+    def check_vocabulary(self, name: str, layer: Any) -> None:
+        """Refuses a tokenizer with more ids than a layer of the model."""
+        size = getattr(layer, "vocabulary_size", None)
+        found = getattr(self, name).vocabulary_size
+        if size is not None and found > size:
+            rule = f"a tokenizer of at most {size} ids, those of the model"
+            checks.fail(name, rule, found)
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **{
+                name: keras.saving.serialize_keras_object(getattr(self, name))
+                for name in ("inference", *self.tokenizer_names)
+            },
+            "name": self.name,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "ToText":
+        config = dict(config)
+        for name in ("inference", *cls.tokenizer_names):
+            config[name] = keras.saving.deserialize_keras_object(config[name])
+        return cls(**config)
+
+
 @keras.saving.register_keras_serializable(package="keras_s2s")
-class TextToText(keras.Model):
+class TextToText(ToText):
     """An inference model with its tokenizers, in one `.keras` file.
 
     Args:
@@ -44,6 +138,8 @@ class TextToText(keras.Model):
         ```
     """
 
+    tokenizer_names = ("source_tokenizer", "target_tokenizer")
+
     def __init__(
         self,
         inference: InferenceModel,
@@ -51,22 +147,11 @@ class TextToText(keras.Model):
         target_tokenizer: Tokenizer,
         **kwargs: Any,
     ) -> None:
-        checks.check_instance(
-            "inference", inference, InferenceModel, "an InferenceModel"
-        )
-        for name, tokenizer in (
-            ("source_tokenizer", source_tokenizer),
-            ("target_tokenizer", target_tokenizer),
-        ):
-            checks.check_instance(name, tokenizer, Tokenizer, "a tokenizer")
-        super().__init__(**kwargs)
-        self.inference = inference
-        self.source_tokenizer = source_tokenizer
-        self.target_tokenizer = target_tokenizer
-        self.built = True
-
-    def call(self, source_ids: Any) -> dict[str, Any]:
-        return self.inference(source_ids)
+        tokenizers = {
+            "source_tokenizer": source_tokenizer,
+            "target_tokenizer": target_tokenizer,
+        }
+        super().__init__(inference, tokenizers, **kwargs)
 
     def generate(
         self, texts: Sequence[str], batch_size: int = 64, verbose: int = 0
@@ -97,56 +182,26 @@ class TextToText(keras.Model):
         self._check_vocabularies()
         order = [n for n in range(len(rows)) if rows[n]]
         order.sort(key=lambda n: -len(rows[n]))
-        results = [""] * len(rows)
-        progress = keras.utils.Progbar(len(order), verbose=verbose)
-        eos_id = self.source_tokenizer.eos_id
+        batches = self._make_batches(rows, order, batch_size)
+        return self.write(len(rows), batches, verbose, options)
+
+    def _make_batches(
+        self, rows: list[list[int]], order: list[int], batch_size: int
+    ) -> Iterable[tuple[list[int], np.ndarray]]:
+        """Yields rows in an order, and where they are, padded and with eos."""
+        tokenizer = self.source_tokenizer
         for start in range(0, len(order), batch_size):
-            chosen = order[start : start + batch_size]
-            source_ids = pad_rows(
-                [[*rows[n], eos_id] for n in chosen],
-                self.source_tokenizer.pad_id,
-                LENGTH_MULTIPLE,
-            )
-            result = self.inference.predict_on_batch(source_ids)
-            own = {
-                name: [values[n] for n in chosen]
-                for name, values in options.items()
-            }
-            decoded = self.target_tokenizer.decode(result["ids"][:, 0], **own)
-            for n, text in zip(chosen, decoded):
-                results[n] = text
-            progress.add(len(chosen))
-        return results
+            places = order[start : start + batch_size]
+            sources = [[*rows[n], tokenizer.eos_id] for n in places]
+            yield places, pad_rows(sources, tokenizer.pad_id, LENGTH_MULTIPLE)
 
     def _check_vocabularies(self) -> None:
-        if getattr(self.inference.decoder, "max_copied", 0):
-            size = self.inference.encoder.vocabulary_size
+        encoder, decoder = self.inference.encoder, self.inference.decoder
+        if getattr(decoder, "max_copied", 0):
+            size = encoder.vocabulary_size
             found = self.source_tokenizer.vocabulary_size
             if found != size:
                 rule = f"a tokenizer of {size} ids, after which those of words "
                 checks.fail("source_tokenizer", f"{rule}to copy begin", found)
-        for name, tokenizer, layer in (
-            ("source_tokenizer", self.source_tokenizer, self.inference.encoder),
-            ("target_tokenizer", self.target_tokenizer, self.inference.decoder),
-        ):
-            size = getattr(layer, "vocabulary_size", None)
-            if size is not None and tokenizer.vocabulary_size > size:
-                rule = f"a tokenizer of at most {size} ids, those of the model"
-                checks.fail(name, rule, tokenizer.vocabulary_size)
-
-    def get_config(self) -> dict[str, Any]:
-        serialize = keras.saving.serialize_keras_object
-        return {
-            "inference": serialize(self.inference),
-            "source_tokenizer": serialize(self.source_tokenizer),
-            "target_tokenizer": serialize(self.target_tokenizer),
-            "name": self.name,
-        }
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> "TextToText":
-        config = dict(config)
-        names = ("inference", "source_tokenizer", "target_tokenizer")
-        for name in names:
-            config[name] = keras.saving.deserialize_keras_object(config[name])
-        return cls(**config)
+        self.check_vocabulary("source_tokenizer", encoder)
+        self.check_vocabulary("target_tokenizer", decoder)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from keras import ops
 
+from keras_s2s.layers.positions import GridPositions
 from keras_s2s.layers.positions import Positions
 from keras_s2s.layers.positions import rotate
 from keras_s2s.layers.positions import sinusoids
@@ -94,3 +95,42 @@ def test_a_length_that_is_not_known_passes():
     with pytest.raises(ValueError, match="`length` must be at most 5 tokens"):
         layer.check_length(6)
     Positions("sinusoidal", 5).check_length(6)
+
+
+@pytest.mark.parametrize("kind", ["sinusoidal", "learned", None])
+def test_grid_positions_keep_what_a_layer_keeps(kind):
+    inputs = np.random.default_rng(0).normal(size=(2, 3, 2, 5))
+    laws.check_layer(lambda **o: GridPositions(kind, **o), inputs)
+
+
+def test_half_of_a_cell_tells_the_row_and_half_the_column():
+    layer = GridPositions("sinusoidal", dtype="float64")
+    found = laws.numpy(layer(np.ones((1, 2, 3, 5))))
+    for row, column in np.ndindex(2, 3):
+        place = [
+            *transformers.sinusoid(row, 2),
+            *transformers.sinusoid(column, 3),
+        ]
+        np.testing.assert_allclose(found[0, row, column], 1 + np.array(place))
+
+
+def test_learned_grid_positions_are_rows_of_two_tables():
+    layer = GridPositions("learned")
+    layer.build((None, 3, 2, 2))
+    layer.rows.table.assign([[1.0], [2.0], [3.0]])
+    layer.columns.table.assign([[10.0], [20.0]])
+    found = laws.numpy(layer(np.zeros((1, 3, 2, 2), "float32")))
+    assert found[0, 2].tolist() == [[3, 10], [3, 20]]
+
+
+def test_what_a_grid_cannot_have_is_refused():
+    with pytest.raises(ValueError, match="`positions` must be one of"):
+        GridPositions("rotary")
+    with pytest.raises(ValueError, match="`embedding_dim` must be at least 2"):
+        GridPositions("sinusoidal").build((None, 3, 2, 1))
+
+
+def test_more_beams_than_learned_positions_are_fine():
+    layer = Positions("learned", 2)
+    inputs = np.zeros((1, 3, 4), "float32")
+    assert layer(inputs, np.array([1])).shape == (1, 3, 4)

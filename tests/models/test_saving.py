@@ -14,6 +14,8 @@ from keras_s2s import decoding
 from keras_s2s.models import InferenceModel
 from keras_s2s.models import TextToText
 from tests import laws
+from tests.models.captions import PICTURES
+from tests.models.captions import image_to_text
 from tests.models.texts import TEXTS
 from tests.models.texts import text_to_text
 
@@ -34,6 +36,10 @@ for name in inputs["names"]:
     results[f"{name}-inference"] = {k: v.tolist() for k, v in found.items()}
 text = keras.saving.load_model(f"{folder}/text.keras")
 results["text"] = text.generate(inputs["texts"])
+captioner = keras.saving.load_model(f"{folder}/captioner.keras")
+results["captions"] = captioner.generate(np.array(inputs["images"], "uint8"))
+encoder = captioner.inference.encoder
+results["trained"] = [weight.path for weight in encoder.trainable_weights]
 print(json.dumps(results))
 """
 NAMES = ["default", "normalized", "cho", "grouped", "heads over transformer"]
@@ -53,12 +59,15 @@ def test_a_new_process_gives_the_same_results(tmp_path):
         expected[f"{name}-inference"] = inference(source_ids)
     text = text_to_text()
     text.save(tmp_path / "text.keras")
+    captioner = image_to_text()
+    captioner.save(tmp_path / "captioner.keras")
     inputs = {
         "names": NAMES,
         "ids": ["source_ids", "target_ids"],
         "source_ids": source_ids.tolist(),
         "target_ids": target_ids.tolist(),
         "texts": TEXTS,
+        "images": PICTURES.tolist(),
     }
     done = subprocess.run(
         [sys.executable, "-c", LOAD, str(tmp_path)],
@@ -72,6 +81,10 @@ def test_a_new_process_gives_the_same_results(tmp_path):
     found = json.loads(done.stdout.splitlines()[-1])
     assert found.pop("text") == text.generate(TEXTS)
     assert any(text.generate(TEXTS))
+    assert found.pop("captions") == captioner.generate(PICTURES)
+    assert any(captioner.generate(PICTURES))
+    # The projection; the backbone is frozen.
+    assert len(found.pop("trained")) == 2
     for name in NAMES:
         logits = np.array(found[f"{name}-model"])
         laws.assert_close(logits, expected[f"{name}-model"], 1e-5)

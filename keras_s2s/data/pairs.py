@@ -10,12 +10,8 @@ import numpy as np
 
 from keras_s2s import batching
 from keras_s2s import checks
-from keras_s2s.batching import pad_rows
 from keras_s2s.tokenizers import Tokenizer
-from keras_s2s.tokenizers import read_lines
 from keras_s2s.word_tokenizer import find_extensions
-
-__all__ = ["SequencePairs", "TextPairs", "pad_rows", "read_lines"]
 
 Batch = tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]
 
@@ -335,9 +331,7 @@ class TextPairs(SequencePairs):
             checks.fail(
                 "source_tokenizer.pad_id", rule, source_tokenizer.pad_id
             )
-        for name in {"pad_id", "bos_id", "eos_id"} & kwargs.keys():
-            cure = "It is the one of target_tokenizer."
-            checks.fail(name, "left out", kwargs[name], cure)
+        ids = special_ids(target_tokenizer, kwargs)
         batching.check_counts(
             "source_texts", source_texts, "target_texts", target_texts
         )
@@ -350,11 +344,20 @@ class TextPairs(SequencePairs):
         target_ids = encode_texts(
             "target_texts", target_texts, target_tokenizer, False, options
         )
-        ids = {
-            name: getattr(target_tokenizer, name)
-            for name in ("pad_id", "bos_id", "eos_id")
-        }
         super().__init__(source_ids, target_ids, **ids, **kwargs)
+
+
+def special_ids(
+    target_tokenizer: Tokenizer, options: dict[str, Any]
+) -> dict[str, int]:
+    """Returns a tokenizer's ids, and refuses them among the options."""
+    ids = {}
+    for name in ("pad_id", "bos_id", "eos_id"):
+        if name in options:
+            cure = "It is the one of target_tokenizer."
+            checks.fail(name, "left out", options[name], cure)
+        ids[name] = getattr(target_tokenizer, name)
+    return ids
 
 
 def encode_texts(

@@ -1,0 +1,15 @@
+"""Pairs to batches: what `fit` trains on."""
+
+from keras_s2s.batching import pad_rows
+from keras_s2s.data.images import ImagePairs
+from keras_s2s.data.pairs import SequencePairs
+from keras_s2s.data.pairs import TextPairs
+from keras_s2s.tokenizers import read_lines
+
+__all__ = [
+    "ImagePairs",
+    "SequencePairs",
+    "TextPairs",
+    "pad_rows",
+    "read_lines",
+]

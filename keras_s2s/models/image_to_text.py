@@ -1,0 +1,100 @@
+"""Images in, text out."""
+
+from collections.abc import Iterator
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_s2s import checks
+from keras_s2s import images as image_files
+from keras_s2s.models.inference import InferenceModel
+from keras_s2s.models.text_to_text import ToText
+from keras_s2s.tokenizers import SentencePieceTokenizer
+
+
+@keras.saving.register_keras_serializable(package="keras_s2s")
+class ImageToText(ToText):
+    """An inference model of images with its tokenizer, in one `.keras` file.
+
+    Args:
+        inference: `InferenceModel`, whose encoder takes images.
+        target_tokenizer: `SentencePieceTokenizer`.
+
+    Call arguments:
+        images: float or uint8 `(B, H, W, C)`, as for `inference`.
+
+    Returns:
+        As `inference`.
+
+    Raises:
+        ValueError: the tokenizer has more ids than the model.
+
+    Example:
+        ```python
+        captioner = ImageToText(inference, target_tokenizer)
+        captioner.generate(["dog.jpg", "cat.png"])
+        captioner.save("captioner.keras")
+        ```
+    """
+
+    tokenizer_names = ("target_tokenizer",)
+
+    def __init__(
+        self,
+        inference: InferenceModel,
+        target_tokenizer: SentencePieceTokenizer,
+        **kwargs: Any,
+    ) -> None:
+        tokenizers = {"target_tokenizer": target_tokenizer}
+        super().__init__(inference, tokenizers, **kwargs)
+
+    def generate(
+        self, images: Sequence[Any], batch_size: int = 64, verbose: int = 0
+    ) -> list[str]:
+        """Returns the best text of each image, in their order.
+
+        Files are read batch by batch, and resized to what the model takes.
+        One that does not open gives an empty text; all of those are named
+        in one warning.
+
+        Args:
+            images: array `(N, H, W, C)`, or list of paths and of arrays
+                `(H, W, C)`. Pixels in [0, 255].
+            batch_size: int > 0. Images at a time. Default: 64.
+            verbose: int. 1 shows a progress bar. Default: 0.
+
+        Returns:
+            List of str.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            TypeError: `images` is no list.
+            ValueError: an image is none, or of another shape.
+        """
+        checks.check_positive("batch_size", batch_size)
+        image_files.check_images(images)
+        self.check_vocabulary("target_tokenizer", self.inference.decoder)
+        unread = []
+        batches = self._make_batches(images, batch_size, unread)
+        texts = self.write(len(images), batches, verbose)
+        image_files.warn_of_unread(unread, len(images), stacklevel=2)
+        return texts
+
+    def _make_batches(
+        self, images: Sequence[Any], batch_size: int, unread: list[Any]
+    ) -> Iterator[tuple[list[int], np.ndarray]]:
+        """Yields what can be read and where it is; names the rest."""
+        image_shape = tuple(self.inference.input.shape[1:])
+        for start in range(0, len(images), batch_size):
+            places, pixels = [], []
+            for n in range(start, min(start + batch_size, len(images))):
+                image = image_files.try_image(images[n], image_shape)
+                if image is None:
+                    unread.append(images[n])
+                else:
+                    places.append(n)
+                    pixels.append(image)
+            if places:
+                yield places, np.stack(pixels)
