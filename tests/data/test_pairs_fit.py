@@ -6,7 +6,7 @@ import pytest
 
 from keras_s2s import batching
 from keras_s2s.data import SequencePairs
-from tests.test_data import random_pairs
+from tests.data.test_pairs import random_pairs
 
 
 def make_model():

@@ -5,7 +5,7 @@ import pytest
 from keras_s2s.data import SequencePairs
 from keras_s2s.data import TextPairs
 from keras_s2s.tokenizers import SentencePieceTokenizer
-from tests.test_data import spell
+from tests.data.test_pairs import spell
 
 TEXTS = ["a dog runs .", "a cat runs .", "two dogs run ."]
 
