@@ -2,7 +2,9 @@
 
 import warnings
 from collections.abc import Iterable
+from collections.abc import Mapping
 from collections.abc import Sequence
+from types import MappingProxyType
 from typing import Any
 
 import keras
@@ -365,7 +367,7 @@ def encode_texts(
     texts: Sequence[str],
     tokenizer: Tokenizer,
     add_eos: bool,
-    options: dict[str, Any],
+    options: Mapping[str, Any] = MappingProxyType({}),
 ) -> list[list[int]]:
     """Encodes texts and refuses those without a token of their own."""
     for row, text in enumerate(texts):
