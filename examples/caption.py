@@ -13,7 +13,8 @@ the words; `Seq2Seq` of an `ImageEncoder` and an `RNNDecoder` learns with
 pictures. The result is saved as `caption.keras`, one file with the tokenizer
 inside, and `caption_attention.png` shows where the model looked, word by
 word. The decoder starts from nothing (`bridge="zero"`), so that all that it
-knows of a picture it has from looking. Some six minutes on two processor cores:
+knows of a picture it has from looking. It takes some seven minutes of processor
+time, on two cores:
 
     python examples/caption.py
 
