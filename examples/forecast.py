@@ -52,7 +52,8 @@ def draw_grids(count, random):
     town += 0.05 * random.normal(size=(count, 1)) * hours / DAY
     town += draw_noise(0.7, 0.25, count, random)
     share = random.uniform(0.5, 1.5, (count, 1))
-    suburb = share * np.roll(town, random.integers(2, 6), axis=1)
+    before = np.maximum(hours - random.integers(2, 6, (count, 1)), 0)
+    suburb = share * np.take_along_axis(town, before, axis=1)
     suburb += draw_noise(0.5, 0.25, count, random)
     wind = 0.7 * draw_day(phase + 2.0, random)
     wind += draw_noise(0.8, 0.25, count, random)
@@ -133,12 +134,7 @@ def parse_options():
     )
     add = parser.add_argument
     add("--grids", type=int, default=16000, help="grids to train on")
-    add(
-        "--epochs",
-        type=int,
-        default=2,
-        help="passes, on true days and on its own",
-    )
+    add("--epochs", type=int, default=3, help="passes, in either way")
     add("--units", type=int, default=128, help="size of the recurrent states")
     add("--seed", type=int, default=0, help="of the grids and the weights")
     add("--output", type=pathlib.Path, default=".", help="folder to save in")

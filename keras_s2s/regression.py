@@ -59,8 +59,8 @@ class SequenceRegressionLoss(NormalizedLoss):
 
     >>> labels = ops.array([[[1.0, 2.0], [4.0, float("nan")]]])
     >>> loss = SequenceRegressionLoss("absolute")
-    >>> float(loss(labels, ops.zeros((1, 2, 2))))  # (1 + 2 + 4) / 3
-    2.3333332538604736
+    >>> round(float(loss(labels, ops.zeros((1, 2, 2)))), 4)  # (1 + 2 + 4) / 3
+    2.3333
 
     Source: Huber, 1964, https://doi.org/10.1214/aoms/1177703732
     """

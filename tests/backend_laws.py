@@ -18,6 +18,7 @@ from tests import laws
 from tests import loops
 from tests.layers import backbones
 from tests.layers import pointers
+from tests.models.test_forecaster import check_it_reads_what_it_wrote
 from tests.recurrence.test_cache import SHAPES
 from tests.recurrence.test_cache import check_a_slice_is_written
 
@@ -166,6 +167,17 @@ def test_it_trains_in_mixed_precision(name):
     source_ids, target_ids, labels = laws.sentences()
     inputs = {"source_ids": source_ids, "target_ids": target_ids}
     losses = [model.train_on_batch(inputs, labels) for _ in range(3)]
+    assert losses[2] < losses[0]
+
+
+def test_a_forecaster_reads_and_learns_from_what_it_wrote():
+    check_it_reads_what_it_wrote("R to R")
+    layers = laws.make_layers("R to R")
+    forecaster = s2s.models.Forecaster(s2s.models.Seq2Seq(*layers), 4)
+    loss = s2s.losses.SequenceRegressionLoss()
+    forecaster.compile(keras.optimizers.SGD(0.01), loss=loss)
+    source, labels, _ = laws.examples(*layers)
+    losses = [forecaster.train_on_batch(source, labels) for _ in range(3)]
     assert losses[2] < losses[0]
 
 

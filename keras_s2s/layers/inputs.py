@@ -17,27 +17,29 @@ Tensor: TypeAlias = Any
 class ReadsTokens:
     """Of a layer that reads ids: its vocabulary, embedding and padding."""
 
+    embedding_class = TokenEmbedding
+
     def set_input(
-        self,
-        vocabulary_size: int,
-        embedding_dim: int,
-        pad_id: int,
-        scale: bool = False,
+        self, size: int, embedding_dim: int, pad_id: int, scale: bool = False
     ) -> None:
         """Sets what says how inputs are read, and makes the embedding."""
-        checks.check_positive("vocabulary_size", vocabulary_size)
+        self.set_size(size, pad_id)
         checks.check_positive("embedding_dim", embedding_dim)
-        checks.check_integer("pad_id", pad_id, 0)
-        self.vocabulary_size = vocabulary_size
         self.embedding_dim = embedding_dim
-        self.pad_id = pad_id
-        self.embedding = TokenEmbedding(
-            vocabulary_size,
+        self.embedding = self.embedding_class(
+            size,
             embedding_dim,
             scale=scale,
             dtype=self.dtype_policy,
             name="embedding",
         )
+
+    def set_size(self, vocabulary_size: int, pad_id: int) -> None:
+        """Sets what there is to read."""
+        checks.check_positive("vocabulary_size", vocabulary_size)
+        checks.check_integer("pad_id", pad_id, 0)
+        self.vocabulary_size = vocabulary_size
+        self.pad_id = pad_id
 
     @property
     def input_size(self) -> int:
@@ -60,30 +62,19 @@ class ReadsTokens:
 class ReadsVectors(ReadsTokens):
     """Of a layer that reads vectors: their size, and NaN for padding."""
 
+    embedding_class = VectorEmbedding
     input_name: str
 
-    def set_input(
-        self,
-        vector_dim: int,
-        embedding_dim: int,
-        pad_id: int,
-        scale: bool = False,
-    ) -> None:
-        """Sets what says how inputs are read, and makes the embedding."""
+    def __init__(self, vector_dim: int, *sizes: int, **options: Any) -> None:
+        super().__init__(vector_dim, *sizes, **options)
+
+    def set_size(self, vector_dim: int, pad_id: int) -> None:
+        """Sets what there is to read."""
         checks.check_positive("vector_dim", vector_dim)
-        checks.check_positive("embedding_dim", embedding_dim)
         if pad_id:
             rule = "left out where padding is NaN"
             checks.fail("pad_id", rule, pad_id)
         self.vector_dim = vector_dim
-        self.embedding_dim = embedding_dim
-        self.embedding = VectorEmbedding(
-            vector_dim,
-            embedding_dim,
-            scale=scale,
-            dtype=self.dtype_policy,
-            name="embedding",
-        )
 
     @property
     def input_size(self) -> int:
@@ -148,9 +139,9 @@ class VectorTarget(ReadsVectors):
 
     input_name = "target_vectors"
 
-    def set_input(self, *args: Any, **kwargs: Any) -> None:
+    def set_size(self, vector_dim: int, pad_id: int) -> None:
         """As that of `ReadsVectors`; the output has weights of its own."""
-        super().set_input(*args, **kwargs)
+        super().set_size(vector_dim, pad_id)
         if self.tie_embeddings:
             rule = "False where a decoder writes vectors"
             checks.fail("tie_embeddings", rule, True)

@@ -1,7 +1,5 @@
 """The recurrent encoder and decoder, of vectors in place of ids."""
 
-from typing import Any
-
 import keras
 
 from keras_s2s.layers.inputs import VectorSource
@@ -52,11 +50,6 @@ class RNNVectorEncoder(VectorSource, RNNEncoder):
     (2, 2, 32)
     """
 
-    def __init__(
-        self, vector_dim: int, embedding_dim: int, units: int, **options: Any
-    ) -> None:
-        super().__init__(vector_dim, embedding_dim, units, **options)
-
 
 @keras.saving.register_keras_serializable(package="keras_s2s")
 class RNNVectorDecoder(VectorTarget, RNNDecoder):
@@ -101,8 +94,3 @@ class RNNVectorDecoder(VectorTarget, RNNDecoder):
     Source: Graves, 2013 (real-valued prediction fed back),
     https://arxiv.org/abs/1308.0850
     """
-
-    def __init__(
-        self, vector_dim: int, embedding_dim: int, units: int, **options: Any
-    ) -> None:
-        super().__init__(vector_dim, embedding_dim, units, **options)

@@ -1,7 +1,5 @@
 """The Transformer encoder and decoder, of vectors in place of ids."""
 
-from typing import Any
-
 import keras
 
 from keras_s2s.layers.inputs import VectorSource
@@ -42,18 +40,6 @@ class TransformerVectorEncoder(VectorSource, TransformerEncoder):
     (1, 5, 8)
     """
 
-    def __init__(
-        self,
-        vector_dim: int,
-        embedding_dim: int,
-        hidden_dim: int,
-        num_layers: int,
-        num_heads: int,
-        **options: Any,
-    ) -> None:
-        sizes = (embedding_dim, hidden_dim, num_layers, num_heads)
-        super().__init__(vector_dim, *sizes, **options)
-
 
 @keras.saving.register_keras_serializable(package="keras_s2s")
 class TransformerVectorDecoder(VectorTarget, TransformerDecoder):
@@ -86,15 +72,3 @@ class TransformerVectorDecoder(VectorTarget, TransformerDecoder):
     >>> tuple(decoder(keras.ops.ones((1, 3, 2)), memory).shape)
     (1, 3, 2)
     """
-
-    def __init__(
-        self,
-        vector_dim: int,
-        embedding_dim: int,
-        hidden_dim: int,
-        num_layers: int,
-        num_heads: int,
-        **options: Any,
-    ) -> None:
-        sizes = (embedding_dim, hidden_dim, num_layers, num_heads)
-        super().__init__(vector_dim, *sizes, **options)

@@ -94,7 +94,8 @@ class Forecaster(LoopModel):
 
     Args:
         model: `Seq2Seq`, or a functional model that holds one `Encoder` and
-            one `Decoder`, which writes vectors.
+            one `Decoder`, which writes vectors. One of your own has their
+            size as `vector_dim`, and its own `make_input`.
         horizon: int > 0. How many vectors to write, T.
         start: str. What the decoder is fed first: "last", the last value of
             each channel of the source that is not missing, or 0 where all
@@ -146,6 +147,13 @@ class Forecaster(LoopModel):
         self.generator = generator
         self.horizon = horizon
         self.start = start
+
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """As `keras.Model.compile`; `jit_compile=True` compiles the loop."""
+        super().compile(*args, **kwargs)
+        # So that its state is there to be saved, and to be loaded.
+        if self.optimizer is not None:
+            self.optimizer.build(self.trainable_variables)
 
     def fit(self, x: Any = None, y: Any = None, **kwargs: Any) -> Any:
         """As `keras.Model.fit`; refuses vectors that cannot be read."""

@@ -135,6 +135,11 @@ class Seq2Seq(keras.Model):
         `jit_compile="auto"` is the faster way on the backend at hand; True
         compiles with XLA, on TensorFlow anew for each pair of lengths.
         """
+        if isinstance(loss, SequenceLoss) and hasattr(
+            self.decoder, "vector_dim"
+        ):
+            rule = "of vectors, such as `SequenceRegressionLoss`"
+            checks.fail("loss", rule, loss.name)
         if kwargs.get("jit_compile") is True:
             self.encoder.supports_jit = self.decoder.supports_jit = True
         self._counts_tokens = can_pack(

@@ -41,6 +41,10 @@ def last(source):
 
 @every_name
 def test_it_is_the_decoder_reading_what_it_wrote(name):
+    check_it_reads_what_it_wrote(name)
+
+
+def check_it_reads_what_it_wrote(name):
     source = sources()
     source[0, -1, 1] = NAN  # the last of a channel may stand earlier
     found = laws.numpy(forecaster(name)(source))
@@ -78,11 +82,16 @@ def test_lists_are_padded_and_batches_are_put_together():
     laws.assert_close(found, model(source), 1e-5)
 
 
-def test_it_is_compiled():
+def test_it_is_compiled(tmp_path):
     model = Forecaster(laws.model_of("R to R"), HORIZON)
     expected = model(sources())
     model.compile(jit_compile=True)
     laws.assert_close(model.predict(sources(), verbose=0), expected, 1e-5)
+    # An optimizer that never trained is no hindrance.
+    model.save(tmp_path / "x.keras")
+    loaded = keras.saving.load_model(tmp_path / "x.keras")
+    assert loaded.generator.compiled
+    laws.assert_close(loaded(sources()), expected, 1e-5)
 
 
 def test_it_is_saved_and_loaded(tmp_path):
@@ -102,7 +111,7 @@ def test_constant_series_and_missing_channels_have_a_forecast():
         assert np.all(np.isfinite(found))
 
 
-def test_it_learns_from_its_own_output():
+def test_it_learns_from_its_own_output(tmp_path):
     """A rotation by a fixed angle, which no repetition of the past is."""
     random = np.random.default_rng(0)
     angles = random.uniform(0, 2 * np.pi, (256, 1)) + 0.7 * np.arange(6)
@@ -120,6 +129,13 @@ def test_it_learns_from_its_own_output():
     naive = np.abs(source[:, -1:] - target).mean()
     ours = np.abs(laws.numpy(forecaster(source)) - target).mean()
     assert ours < 0.2 * naive
+    # It goes on with the state of its optimizer.
+    forecaster.save(tmp_path / "x.keras")
+    loaded = keras.saving.load_model(tmp_path / "x.keras")
+    for one, other in zip(
+        loaded.optimizer.variables, forecaster.optimizer.variables, strict=True
+    ):
+        laws.assert_close(one.value, other.value, 0)
     with pytest.raises(ValueError, match="`labels` must be an array of numb"):
         forecaster.fit(source, target[..., :1])
 
@@ -166,6 +182,8 @@ def test_what_does_not_fit_is_named():
         Forecaster(words, 3)
     with pytest.raises(ValueError, match="`model` must be one that writes ids"):
         InferenceModel(laws.model_of("R to R"))
+    with pytest.raises(ValueError, match="`loss` must be of vectors, such as"):
+        laws.model_of("R to R").compile(loss=losses.SequenceLoss())
     with pytest.raises(ValueError, match="`start` must be 'zeros' where the"):
         Forecaster(laws.model_of("words to R"), 3)
     with pytest.raises(ValueError, match="`start` must be one of"):
