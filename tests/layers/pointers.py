@@ -13,11 +13,16 @@ from keras_s2s.layers.pointer_generator import sum_by_id
 from tests import laws
 
 SIZE, MAX_COPIED, UNK = 9, 4, 1
+coverage = functools.partial(layers.CoverageAttention, 4)
 PAIRS = {
     "fed": ({}, {}),
     "unfed": (
         {"cell": "gru"},
         {"attention": "scaled", "input_feeding": False, "readout": "deep"},
+    ),
+    "coverage": (
+        {"cell": "gru"},
+        {"cell": "gru", "attention": coverage},
     ),
     "transformer": ({}, {"num_layers": 2, "tie_embeddings": True}),
 }
@@ -31,6 +36,9 @@ def make_layers(name, dtype="float32"):
     if name == "transformer":
         encoder = layers.TransformerEncoder
         decoder, sizes = layers.TransformerDecoder, laws.TRANSFORMER_SIZES
+    if callable(decoder_options.get("attention")):
+        attention = decoder_options["attention"](dtype=dtype)
+        decoder_options = {**decoder_options, "attention": attention}
     sizes = {**sizes, "dtype": dtype}
     return encoder(SIZE, unk_id=UNK, **{**sizes, **encoder_options}), (
         layers.PointerGenerator(

@@ -119,3 +119,28 @@ def test_logits_are_not_taken_by_chunks():
     _, model = make_text()
     with pytest.raises(ValueError, match="`chunk_size` must be None where the"):
         model.compile("sgd", loss=SequenceLoss(chunk_size=4))
+
+
+def test_the_coverage_loss_of_a_decoder_that_copies_is_trained():
+    """See et al., 2017, eq. 13: the mean over real tokens, times its weight."""
+    encoder = layers.RNNEncoder(8, 4, 5, cell="gru", unk_id=1)
+    attention = layers.CoverageAttention(5, coverage_loss_weight=2.0)
+    decoder = layers.RNNDecoder(8, 4, 5, cell="gru", attention=attention)
+    decoder = layers.PointerGenerator(decoder, 3)
+    model = Seq2Seq(*laws.build(encoder, decoder))
+    model.compile("sgd", loss=SequenceLoss())
+    inputs = {
+        "source_ids": np.array([[4, 8, 9, 3], [5, 3, 0, 0]], "int32"),
+        "target_ids": np.array([[2, 8, 9], [2, 5, 0]], "int32"),
+    }
+    labels = np.array([[8, 9, 3], [5, 3, 0]], "int32")
+    memory = encoder(inputs["source_ids"])
+    known = np.array([[2, 1, 1], [2, 5, 0]], "int32")
+    weights = laws.numpy(decoder.decoder.attended_features(known, memory))
+    coverage = 0.0
+    for row, length in zip(weights["weights"], (3, 2)):
+        for time in range(length):
+            coverage += np.minimum(row[time], row[:time].sum(axis=0)).sum()
+    expected = model.evaluate(inputs, labels, verbose=0) + 2 * coverage / 5
+    found = model.train_on_batch(inputs, labels)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
