@@ -38,10 +38,6 @@ if keras.backend.backend() == "jax":  # which compiles each of them anew
     DECODERS, ODD_IDS = DECODERS[:1], ODD_IDS[:1]
     NAMES = ["default", "grouped"]
 SEARCH = {"beam_size": 3, "length_penalty": "gnmt", "num_hypotheses": 2}
-OPTIMIZERS = {
-    "sgd": lambda: keras.optimizers.SGD(0.1),
-    "adam": lambda: keras.optimizers.Adam(0.01),
-}
 
 
 def results(model):
@@ -54,11 +50,9 @@ def results(model):
     found = {"logits": laws.numpy(model(inputs))}
     found.update(inference.predict(source_ids, verbose=0))
     start = model.get_weights()
-    for name, make in OPTIMIZERS.items():
-        model.set_weights(start)
-        model.compile(make(), loss=s2s.losses.SequenceLoss())
-        losses = [model.train_on_batch(inputs, labels) for _ in range(3)]
-        found[name] = np.array(losses, "float32")
+    model.compile(keras.optimizers.SGD(0.1), loss=s2s.losses.SequenceLoss())
+    losses = [model.train_on_batch(inputs, labels) for _ in range(3)]
+    found["losses"] = np.array(losses, "float32")
     model.set_weights(start)
     return found
 
@@ -107,10 +101,9 @@ def test_it_agrees_with_tensorflow(name):
     assert set(found) == set(expected)
     for key in ("ids", "lengths"):
         np.testing.assert_array_equal(found[key], expected[key])
-    for key in ("scores", "token_scores", "logits", *OPTIMIZERS):
+    for key in ("scores", "token_scores", "logits", "losses"):
         laws.assert_close(found[key], expected[key], 1e-4)
-    for key in OPTIMIZERS:
-        assert found[key][2] < found[key][0]
+    assert found["losses"][2] < found["losses"][0]
 
 
 def test_encoders_agree_with_tensorflow():

@@ -370,10 +370,19 @@ def value_and_gradients(function, variables):
     return jax.jit(jax.value_and_grad(run))(values)
 
 
+def compiled(function):
+    """As a whole on JAX, which would compile each operation alone."""
+    if keras.backend.backend() != "jax":
+        return function
+    import jax
+
+    return jax.jit(function)
+
+
 def in_graph(function, *arguments):
     """Runs on inputs of unknown lengths, in a graph where there is one."""
     if not TENSORFLOW:
-        return function(*arguments)
+        return compiled(function)(*arguments)
     import tensorflow as tf
 
     if not hasattr(function, "graph"):
@@ -523,7 +532,7 @@ def search_with(model, search, source_ids, max_length=6, **options):
     inference = s2s.models.InferenceModel(
         model, search, max_length=max_length, **options
     )
-    return numpy(inference(source_ids))
+    return numpy(compiled(inference)(source_ids))
 
 
 def check_beam_of_one_is_greedy(model, source=None):

@@ -7,10 +7,9 @@ import keras
 from keras import ops
 
 from keras_s2s import checks
-from keras_s2s import masking
 from keras_s2s.layers.dropout import Dropout
-from keras_s2s.layers.embedding import TokenEmbedding
 from keras_s2s.layers.encoder import Encoder
+from keras_s2s.layers.inputs import ReadsTokens
 from keras_s2s.layers.positions import ADDED
 from keras_s2s.layers.positions import Positions
 from keras_s2s.recurrence import PREFERS_JIT
@@ -18,7 +17,7 @@ from keras_s2s.recurrence import PREFERS_JIT
 Tensor: TypeAlias = Any
 
 
-class TokenEncoder(Encoder):
+class TokenEncoder(ReadsTokens, Encoder):
     """An encoder that begins with an embedding of token ids.
 
     A subclass writes `call`, and says by `output_dim` and `state_sizes` what
@@ -51,22 +50,14 @@ class TokenEncoder(Encoder):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        checks.check_positive("vocabulary_size", vocabulary_size)
-        checks.check_positive("embedding_dim", embedding_dim)
         checks.check_rate("dropout", dropout)
         checks.check_option("positions", positions, ADDED)
-        checks.check_integer("pad_id", pad_id, 0)
-        self.vocabulary_size = vocabulary_size
-        self.embedding_dim = embedding_dim
+        self.set_input(vocabulary_size, embedding_dim, pad_id)
         self.dropout = dropout
         self.positions = positions
         self.max_positions = max_positions
-        self.pad_id = pad_id
         self.supports_jit = PREFERS_JIT
         policy = self.dtype_policy
-        self.embedding = TokenEmbedding(
-            vocabulary_size, embedding_dim, dtype=policy, name="embedding"
-        )
         self.positions_layer = Positions(
             positions, max_positions, dtype=policy, name="positions"
         )
@@ -97,8 +88,8 @@ class TokenEncoder(Encoder):
         """Int32 `(B, S)` -> float `(B, S, E)` and the mask, bool `(B, S)`."""
         places = ops.arange(ops.shape(source_ids)[1], dtype="int32")
         x = self.positions_layer(self.embedding(source_ids), places)
-        mask = masking.padding_mask(source_ids, self.pad_id)
-        return self.dropout_layer(x, training=training), mask
+        x = self.dropout_layer(x, training=training)
+        return x, self.find_mask(source_ids)
 
     def compute_output_spec(
         self, source_ids: Any, training: bool | None = None
@@ -120,11 +111,9 @@ class TokenEncoder(Encoder):
 
     def get_config(self) -> dict[str, Any]:
         config = {
-            "vocabulary_size": self.vocabulary_size,
-            "embedding_dim": self.embedding_dim,
+            **self.input_config(),
             "positions": self.positions,
             "max_positions": self.max_positions,
             "dropout": self.dropout,
-            "pad_id": self.pad_id,
         }
         return {**super().get_config(), **config}
