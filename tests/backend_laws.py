@@ -16,6 +16,9 @@ import keras_s2s as s2s
 from tests import encoders
 from tests import laws
 from tests import loops
+from tests import numerics
+from tests import pairs
+from tests.decoding.searches import search_all
 from tests.layers import backbones
 from tests.layers import pointers
 from tests.models.test_forecaster import check_it_reads_what_it_wrote
@@ -42,12 +45,12 @@ SEARCH = {"beam_size": 3, "length_penalty": "gnmt", "num_hypotheses": 2}
 
 def results(model):
     """Logits, hypotheses and the losses of training, as one flat dict."""
-    source_ids, target_ids, labels = laws.sentences()
+    source_ids, target_ids, labels = pairs.sentences()
     inputs = {"source_ids": source_ids, "target_ids": target_ids}
     inference = s2s.models.InferenceModel(
         model, s2s.decoding.BeamSearch(**SEARCH), max_length=6
     )
-    found = {"logits": laws.numpy(model(inputs))}
+    found = {"logits": numerics.numpy(model(inputs))}
     found.update(inference.predict(source_ids, verbose=0))
     start = model.get_weights()
     model.compile(keras.optimizers.SGD(0.1), loss=s2s.losses.SequenceLoss())
@@ -69,17 +72,20 @@ def encoder_results():
     ]
 
     def total():
-        memories = [encoder(laws.sentences()[0]) for encoder in made]
+        memories = [encoder(pairs.sentences()[0]) for encoder in made]
         return loops.weighted_sum([memory["outputs"] for memory in memories])
 
-    value, gradients = laws.value_and_gradients(total, laws.weights_of(*made))
-    return laws.numpy([value, *gradients])
+    value, gradients = numerics.value_and_gradients(
+        total, pairs.weights_of(*made)
+    )
+    return numerics.numpy([value, *gradients])
 
 
 def write_reference(folder):
     """Writes what TensorFlow computes, and the models it did it with."""
+    np.savez(folder / "searches.npz", **search_all())
     for name in NAMES:
-        model = laws.model_of(name)
+        model = pairs.model_of(name)
         model.save(folder / f"{name}.keras")
         np.savez(folder / f"{name}.npz", **results(model))
     np.savez(folder / "encoders.npz", *encoder_results())
@@ -102,25 +108,25 @@ def test_it_agrees_with_tensorflow(name):
     for key in ("ids", "lengths"):
         np.testing.assert_array_equal(found[key], expected[key])
     for key in ("scores", "token_scores", "logits", "losses"):
-        laws.assert_close(found[key], expected[key], 1e-4)
+        numerics.assert_close(found[key], expected[key], 1e-4)
     assert found["losses"][2] < found["losses"][0]
 
 
 def test_encoders_agree_with_tensorflow():
     expected = np.load(Path(os.environ["REFERENCE"]) / "encoders.npz")
-    laws.assert_close(encoder_results(), list(expected.values()), 1e-4)
+    numerics.assert_close(encoder_results(), list(expected.values()), 1e-4)
 
 
 @pytest.mark.parametrize("name", ["unfed", "llama"])
 def test_padding_changes_nothing(name):
-    laws.check_padding_changes_nothing(functools.partial(laws.pair, name))
+    laws.check_padding_changes_nothing(functools.partial(pairs.pair, name))
 
 
 @pytest.mark.parametrize(
     "name", ["default", "unfed", "chunkwise", "vaswani", "llama"]
 )
 def test_steps_equal_whole(name):
-    laws.check_steps_equal_whole(functools.partial(laws.pair, name))
+    laws.check_steps_equal_whole(functools.partial(pairs.pair, name))
 
 
 def test_a_decoder_copies():
@@ -137,27 +143,36 @@ def test_a_decoder_is_a_loop_of_steps(options):
 
 @pytest.mark.parametrize("ids", ODD_IDS, ids=len)
 def test_odd_rows_give_what_a_loop_gives(ids):
-    loops.check_pair_is_a_loop(*laws.pair("default"), ids, ids)
+    loops.check_pair_is_a_loop(*pairs.pair("default"), ids, ids)
+
+
+def test_searches_find_what_tensorflow_does():
+    expected = np.load(Path(os.environ["REFERENCE"]) / "searches.npz")
+    found = search_all()
+    assert set(found) == set(expected)
+    for name in found:
+        assert found[name].dtype == expected[name].dtype
+        np.testing.assert_allclose(found[name], expected[name], atol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["unfed", "llama"])
 def test_searches_keep_their_laws(name):
-    model = laws.model_of(name)
+    model = pairs.model_of(name)
     laws.check_independent_of_batch(model, laws.SEARCHES["greedy"]())
     laws.check_scores_are_rescored(model, laws.SEARCHES["beam"]())
 
 
 def test_an_empty_batch_gives_an_empty_result():
-    inference = s2s.models.InferenceModel(laws.model_of("unfed"), max_length=4)
+    inference = s2s.models.InferenceModel(pairs.model_of("unfed"), max_length=4)
     assert inference.predict([], verbose=0)["ids"].shape == (0, 1, 4)
 
 
 @pytest.mark.parametrize("name", ["default", "llama"])
 def test_it_trains_in_mixed_precision(name):
     policy = {"dtype": "mixed_bfloat16"}
-    model = s2s.models.Seq2Seq(*laws.make_layers(name, **policy))
+    model = s2s.models.Seq2Seq(*pairs.make_layers(name, **policy))
     model.compile("adam", loss=s2s.losses.SequenceLoss())
-    source_ids, target_ids, labels = laws.sentences()
+    source_ids, target_ids, labels = pairs.sentences()
     inputs = {"source_ids": source_ids, "target_ids": target_ids}
     losses = [model.train_on_batch(inputs, labels) for _ in range(3)]
     assert losses[2] < losses[0]
@@ -165,21 +180,21 @@ def test_it_trains_in_mixed_precision(name):
 
 def test_a_forecaster_reads_and_learns_from_what_it_wrote():
     check_it_reads_what_it_wrote("R to R")
-    layers = laws.make_layers("R to R")
+    layers = pairs.make_layers("R to R")
     forecaster = s2s.models.Forecaster(s2s.models.Seq2Seq(*layers), 4)
     loss = s2s.losses.SequenceRegressionLoss()
     forecaster.compile(keras.optimizers.SGD(0.01), loss=loss)
-    source, labels, _ = laws.examples(*layers)
+    source, labels, _ = pairs.examples(*layers)
     losses = [forecaster.train_on_batch(source, labels) for _ in range(3)]
     assert losses[2] < losses[0]
 
 
 @pytest.mark.parametrize("name", ["unfed", "transformer"])
 def test_a_row_of_only_padding_gives_no_nan(name):
-    encoder, decoder = laws.pair(name)
+    encoder, decoder = pairs.pair(name)
     memory = encoder(np.zeros((1, 2), "int32"))
     logits = decoder(np.array([[2, 5]], "int32"), memory)
-    assert np.all(np.isfinite(laws.numpy(logits)))
+    assert np.all(np.isfinite(numerics.numpy(logits)))
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
@@ -188,7 +203,7 @@ def test_a_slice_is_written(shape):
 
 
 def test_the_grid_of_an_image_is_a_memory():
-    backbones.check_equals_a_slow_one(laws.EXACT)
+    backbones.check_equals_a_slow_one(numerics.EXACT)
     backbones.check_preprocessing("tf")
     if keras.backend.backend() != "jax":  # which compiles each operation
         laws.check_scores_are_rescored(

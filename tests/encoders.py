@@ -1,11 +1,12 @@
-"""Encoders that are not those of `laws.py`, each with a decoder."""
+"""Encoders that are not those of `pairs.py`, each with a decoder."""
 
 import functools
 
 import numpy as np
 
 import keras_s2s as s2s
-from tests import laws
+from tests import numerics
+from tests import pairs
 from tests.layers import transformers
 
 # The class and its options.
@@ -58,7 +59,7 @@ PAIRS = {
 
 def make_encoder(name, **options):
     kind, own = ENCODERS[name]
-    sizes = {"vocabulary_size": laws.SOURCE_SIZE, "embedding_dim": 4}
+    sizes = {"vocabulary_size": pairs.SOURCE_SIZE, "embedding_dim": 4}
     return kind(**{**sizes, **own, **options})
 
 
@@ -74,14 +75,14 @@ def drawn(name, **options):
 
 def make_layers(name, **options):
     decoder, own = PAIRS[name]
-    decoder = laws.make_decoder(decoder, **own, **options)
+    decoder = pairs.make_decoder(decoder, **own, **options)
     return make_encoder(name, **options), decoder
 
 
 @functools.cache
 def pair(name, dtype="float32"):
     """Returns a built encoder and decoder with random weights."""
-    return laws.build(*make_layers(name, dtype=dtype))
+    return pairs.build(*make_layers(name, dtype=dtype))
 
 
 @functools.cache
@@ -103,12 +104,12 @@ def embed(encoder, ids):
 
 def check_equals_slow(encoder, slow, tolerance=1e-12):
     """Compares outputs with `slow(encoder, ids)` of each row by itself."""
-    source_ids = laws.sentences()[0]
-    memory = laws.numpy(encoder(source_ids))
+    source_ids = pairs.sentences()[0]
+    memory = numerics.numpy(encoder(source_ids))
     np.testing.assert_array_equal(memory["mask"], source_ids != 0)
     assert set(memory) == {"outputs", "mask"}
     for row, ids in enumerate(source_ids):
         ids = ids[ids != 0]
         found = memory["outputs"][row]
-        laws.assert_close(found[: len(ids)], slow(encoder, ids), tolerance)
+        numerics.assert_close(found[: len(ids)], slow(encoder, ids), tolerance)
         assert not np.any(found[len(ids) :])

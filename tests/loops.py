@@ -12,6 +12,8 @@ from keras import ops
 
 import keras_s2s as s2s
 from tests import laws
+from tests import numerics
+from tests import pairs
 
 TOLERANCE = {"float32": 1e-5, "float64": 1e-9}
 CELLS = ("lstm", "gru")
@@ -48,7 +50,7 @@ def draw(layer):
 
 
 def make_encoder(dtype, **options):
-    sizes = laws.SOURCE_SIZE, 4, 5
+    sizes = pairs.SOURCE_SIZE, 4, 5
     encoder = s2s.layers.RNNEncoder(*sizes, dtype=dtype, **options)
     encoder(np.array([[5, 6]], "int32"))
     return draw(encoder)
@@ -62,7 +64,7 @@ def make_decoder(dtype, cell, attention, num_layers, input_feeding):
     elif attention is None and input_feeding:
         context = "state"
     decoder = s2s.layers.RNNDecoder(
-        laws.TARGET_SIZE,
+        pairs.TARGET_SIZE,
         4,
         5,
         cell,
@@ -162,10 +164,10 @@ def check_decoder_is_a_loop(decoder, target_ids, mask):
         return weighted_sum([up_to_the_end(logits, target_ids)])
 
     found, expected = (
-        laws.value_and_gradients(functools.partial(total, run), variables)
+        numerics.value_and_gradients(functools.partial(total, run), variables)
         for run in (decoder, functools.partial(loop_decoder, decoder))
     )
-    laws.assert_close(found, expected, TOLERANCE[dtype])
+    numerics.assert_close(found, expected, TOLERANCE[dtype])
 
 
 def check_encoder_is_a_loop(encoder, source_ids):
@@ -177,17 +179,17 @@ def check_encoder_is_a_loop(encoder, source_ids):
         return weighted_sum([memory["outputs"], *memory["state"]])
 
     found, expected = (
-        laws.value_and_gradients(
+        numerics.value_and_gradients(
             functools.partial(total, run), encoder.trainable_weights
         )
         for run in (encoder, functools.partial(loop_encoder, encoder))
     )
-    laws.assert_close(found, expected, TOLERANCE[encoder.variable_dtype])
+    numerics.assert_close(found, expected, TOLERANCE[encoder.variable_dtype])
 
 
 @functools.cache
 def _whole(encoder, decoder):
-    weights = laws.weights_of(encoder, decoder)
+    weights = pairs.weights_of(encoder, decoder)
 
     def run(source_ids, target_ids, within):
         def total():
@@ -195,7 +197,7 @@ def _whole(encoder, decoder):
             is_within = ops.cast(ops.expand_dims(within, -1), logits.dtype)
             return weighted_sum([logits * is_within])
 
-        return laws.value_and_gradients(total, weights)
+        return numerics.value_and_gradients(total, weights)
 
     return run
 
@@ -207,15 +209,15 @@ def check_pair_is_a_loop(encoder, decoder, source_ids, target_ids):
     )
     dtype = decoder.variable_dtype
     ones = ops.ones((*target_ids.shape, 1), "int32")
-    within = laws.numpy(up_to_the_end(ones, target_ids)[..., 0])
+    within = numerics.numpy(up_to_the_end(ones, target_ids)[..., 0])
 
     def total():
         memory = loop_encoder(encoder, source_ids)
         logits = loop_decoder(decoder, target_ids, memory)
         return weighted_sum([up_to_the_end(logits, target_ids)])
 
-    weights = laws.weights_of(encoder, decoder)
-    expected = laws.value_and_gradients(total, weights)
+    weights = pairs.weights_of(encoder, decoder)
+    expected = numerics.value_and_gradients(total, weights)
     run = _whole(encoder, decoder)
-    found = laws.in_graph(run, source_ids, target_ids, within)
-    laws.assert_close(found, expected, laws.TOLERANCE[dtype])
+    found = numerics.in_graph(run, source_ids, target_ids, within)
+    numerics.assert_close(found, expected, numerics.TOLERANCE[dtype])

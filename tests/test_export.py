@@ -10,11 +10,12 @@ import sentencepiece
 import keras_s2s as s2s
 from keras_s2s.export import to_ctranslate2
 from tests import laws
+from tests import numerics
+from tests import pairs
 from tests.benchmarks import ctranslate2_agreement
 
 SOURCE_SIZE, TARGET_SIZE = 13, 11
-# Tokens of a target, with its end token.
-LONGEST = 12
+LONGEST = 12  # tokens of a target, with its end token
 SIZES = {"embedding_dim": 16, "hidden_dim": 12, "num_layers": 2, "num_heads": 4}
 # Options of both sides, of the encoder and of the decoder.
 OPTIONS = {
@@ -57,8 +58,8 @@ def make_model(name="default", dtype="float32"):
     decoder = s2s.layers.TransformerDecoder(
         TARGET_SIZE, **{**options, **decoder_options}
     )
-    laws.build(encoder, decoder, SEEDS.get(name, 0))
-    bias = laws.numpy(decoder.output_layer.bias.value)
+    pairs.build(encoder, decoder, SEEDS.get(name, 0))
+    bias = numerics.numpy(decoder.output_layer.bias.value)
     # With weights that are drawn, else all end at once. What a trained model
     # does is tested below.
     bias[:4] = -30.0
@@ -79,7 +80,7 @@ def padded(sources):
     length = max(map(len, sources)) + 1
     ids = np.zeros((len(sources), length), "int32")
     for row, source in zip(ids, sources):
-        row[: len(source) + 1] = [*source, laws.EOS]
+        row[: len(source) + 1] = [*source, pairs.EOS]
     return ids
 
 
@@ -105,7 +106,7 @@ def search_here(model, search, source_ids, names, **options):
     """The same of this package; `names` are the tokens of the ids."""
     result = laws.search_with(model, search, source_ids, LONGEST, **options)
     return [
-        [[names[i] for i in ids if i not in (0, laws.EOS)] for ids in row]
+        [[names[i] for i in ids if i not in (0, pairs.EOS)] for ids in row]
         for row in result["ids"]
     ], result
 
@@ -150,10 +151,10 @@ def test_teacher_forced_scores_are_those_of_call(name, tmp_path):
     for source, target, result in zip(sources, targets, found):
         inputs = {
             "source_ids": padded([source]),
-            "target_ids": np.array([[laws.BOS, *target]], "int32"),
+            "target_ids": np.array([[pairs.BOS, *target]], "int32"),
         }
-        scores = laws.log_softmax(laws.numpy(model(inputs)))[0]
-        labels = [*target, laws.EOS]
+        scores = numerics.log_softmax(numerics.numpy(model(inputs)))[0]
+        labels = [*target, pairs.EOS]
         expected = [scores[n, label] for n, label in enumerate(labels)]
         np.testing.assert_allclose(result.log_probs, expected, atol=1e-5)
 
@@ -186,10 +187,10 @@ def test_models_of_other_dtypes_are_exported_as_float32(tmp_path):
     )
     inputs = {
         "source_ids": padded(source),
-        "target_ids": np.array([[laws.BOS, 5, 9]], "int32"),
+        "target_ids": np.array([[pairs.BOS, 5, 9]], "int32"),
     }
     logits = keras.ops.cast(model(inputs), "float32")
-    scores = laws.log_softmax(laws.numpy(logits))[0]
+    scores = numerics.log_softmax(numerics.numpy(logits))[0]
     np.testing.assert_allclose(found.log_probs[1], scores[1, 9], atol=0.3)
 
 
@@ -342,7 +343,7 @@ def test_a_tokenizer_gives_its_pieces(text, exported):
 
 def test_tokens_and_special_ids_can_be_given(tmp_path):
     inference = s2s.models.InferenceModel(
-        model_of("default"), s2s.decoding.GreedySearch(), LONGEST, 4, laws.EOS
+        model_of("default"), s2s.decoding.GreedySearch(), LONGEST, 4, pairs.EOS
     )
     source = ["_", "?", "-", "END", *"abcdefghi"]
     target = ["_", "?", "-", "END", *"stuvwxy"]

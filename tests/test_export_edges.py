@@ -7,7 +7,7 @@ import pytest
 
 import keras_s2s as s2s
 from keras_s2s.export import to_ctranslate2
-from tests import laws
+from tests import pairs
 from tests.test_export import SOURCE_SIZE
 from tests.test_export import TARGET_SIZE
 from tests.test_export import make_model
@@ -23,14 +23,14 @@ def refuse(match, *args, error=ValueError, folder=None, **kwargs):
 
 
 def test_recurrent_layers_are_refused(tmp_path):
-    rnn_decoder = laws.model_of("rnn over transformer")
+    rnn_decoder = pairs.model_of("rnn over transformer")
     match = (
         "`decoder` must be a TransformerDecoder, and no subclass, to be "
         "exported. Received: decoder='RNNDecoder'."
     )
     refuse(match, rnn_decoder, folder=tmp_path)
     match = "`encoder` must be a TransformerEncoder.*'RNNEncoder'"
-    refuse(match, laws.model_of("transformer over rnn"), folder=tmp_path)
+    refuse(match, pairs.model_of("transformer over rnn"), folder=tmp_path)
 
 
 def test_a_layer_of_the_users_is_refused(tmp_path):

@@ -8,7 +8,7 @@ import tensorflow as tf
 from keras_s2s.losses import SequenceRegressionLoss
 from keras_s2s.normalizers import NORMALIZERS
 from keras_s2s.regression import ERRORS
-from tests import laws
+from tests import numerics
 
 NAN = np.nan
 RANDOM = np.random.default_rng(3)
@@ -55,10 +55,10 @@ def slow_loss(error, normalizer, labels, weights):
 
 def gradient(loss, labels, predictions):
     predictions = keras.Variable(predictions)
-    _, (found,) = laws.value_and_gradients(
+    _, (found,) = numerics.value_and_gradients(
         lambda: loss(labels, predictions), [predictions]
     )
-    return laws.numpy(found)
+    return numerics.numpy(found)
 
 
 @pytest.mark.parametrize("error", ERRORS)

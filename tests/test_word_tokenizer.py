@@ -1,13 +1,11 @@
 """Words to ids and back, and the words of a text that have no id."""
 
-import doctest
 import json
 
 import keras
 import numpy as np
 import pytest
 
-from keras_s2s import word_tokenizer
 from keras_s2s.tokenizers import SentencePieceTokenizer
 from keras_s2s.tokenizers import WordTokenizer
 from keras_s2s.word_tokenizer import find_extensions
@@ -110,8 +108,3 @@ def test_only_one_vocabulary_of_words_is_copied_from():
         find_extensions(one, pieces, TEXTS, 1)
     with pytest.raises(ValueError, match="`max_copied` must be an integer"):
         find_extensions(one, one, TEXTS, -1)
-
-
-def test_its_example_runs():
-    outcome = doctest.testmod(word_tokenizer)
-    assert outcome.attempted > 0 and outcome.failed == 0

@@ -6,7 +6,7 @@ import pytest
 from keras import ops
 
 from keras_s2s.decoding.feedback import feed_back
-from tests import laws
+from tests import numerics
 
 
 def step(vectors, state, context, position):
@@ -23,7 +23,7 @@ def test_each_step_reads_what_the_last_one_wrote():
         "cache": [ops.zeros((2, 1), "int32")],
     }
     context = np.array([[[0.5, 0.0]], [[1.0, 2.0]]], "float32")
-    found = laws.numpy(feed_back(step, state, context, start, 4))
+    found = numerics.numpy(feed_back(step, state, context, start, 4))
     expected, vectors = [], start
     for position in range(4):
         vectors = vectors * 2 + context + position
@@ -54,7 +54,7 @@ def test_gradients_flow_through_all_steps():
     def total():
         return ops.sum(feed_back(grow, {}, None, ops.ones((1, 1, 1)), 4))
 
-    value, (gradient,) = laws.value_and_gradients(total, [factor])
+    value, (gradient,) = numerics.value_and_gradients(total, [factor])
     # w + w^2 + w^3 + w^4, and its derivative.
     assert float(value) == 3 + 9 + 27 + 81
     assert float(gradient) == 1 + 6 + 27 + 108

@@ -1,7 +1,5 @@
 """What every search has in common: arguments, errors, configs, graphs."""
 
-import doctest
-import importlib
 import json
 
 import keras
@@ -279,12 +277,3 @@ def test_bad_arguments_are_refused(options, error, message):
     with pytest.raises(error) as caught:
         BeamSearch(3).search(**arguments)
     assert message in str(caught.value)
-
-
-@pytest.mark.parametrize("name", ["beam", "greedy", "penalties", "sampling"])
-def test_examples_run(name):
-    module = importlib.import_module(f"keras_s2s.decoding.{name}")
-    names = vars(module) | {"np": np, "ops": ops}
-    outcome = doctest.testmod(module, globs=names)
-    assert outcome.attempted > 0
-    assert outcome.failed == 0

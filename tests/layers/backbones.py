@@ -6,7 +6,8 @@ import keras
 import numpy as np
 
 import keras_s2s as s2s
-from tests import laws
+from tests import numerics
+from tests import pairs
 from tests.layers import transformers
 
 IMAGE_SHAPE = (8, 6, 3)
@@ -35,8 +36,8 @@ def make_encoder(dtype="float32", normalized=False, **options):
 def pair(name, dtype="float32"):
     """Returns a built encoder of images and the decoder of a pair's name."""
     encoder = make_encoder(dtype, embedding_dim=8, positions="sinusoidal")
-    decoder = laws.make_decoder(name, dtype=dtype)
-    return laws.build(encoder, decoder, source=IMAGES)
+    decoder = pairs.make_decoder(name, dtype=dtype)
+    return pairs.build(encoder, decoder, source=IMAGES)
 
 
 @functools.cache
@@ -47,7 +48,7 @@ def model_of(name):
 def check_equals_a_slow_one(dtype):
     """Convolution, projection and positions, cell by cell in NumPy."""
     encoder = make_encoder(dtype, embedding_dim=5, positions="sinusoidal")
-    memory = laws.numpy(encoder(IMAGES))
+    memory = numerics.numpy(encoder(IMAGES))
     kernel, bias, projection, more_bias = encoder.get_weights()
     expected = np.zeros((3, 12, 5))
     for image in range(3):
@@ -61,7 +62,9 @@ def check_equals_a_slow_one(dtype):
                 *transformers.sinusoid(column, 3),
             ]
             expected[image, row * 3 + column] = cell + place
-    laws.assert_close(memory["outputs"], expected, laws.TOLERANCE[dtype])
+    numerics.assert_close(
+        memory["outputs"], expected, numerics.TOLERANCE[dtype]
+    )
     assert memory["mask"].shape == (3, 12) and memory["mask"].all()
     assert set(memory) == {"outputs", "mask"}
 
@@ -87,7 +90,7 @@ def check_preprocessing(kind):
     )
     floats = keras.ops.convert_to_tensor(PIXELS.astype("float32"))
     for pixels in (floats, PIXELS):
-        found = laws.numpy(encoder(pixels)["outputs"])
+        found = numerics.numpy(encoder(pixels)["outputs"])
         np.testing.assert_allclose(found, [PREPROCESSED[kind]], atol=1e-4)
     # Nothing was done in place.
-    np.testing.assert_array_equal(laws.numpy(floats), PIXELS)
+    np.testing.assert_array_equal(numerics.numpy(floats), PIXELS)

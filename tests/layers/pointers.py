@@ -1,6 +1,6 @@
 """Decoders that copy, and their mixture in slow NumPy.
 
-Ids of `laws.sentences` are below 13: 9 words are known, 4 are extended.
+Ids of `pairs.sentences` are below 13: 9 words are known, 4 are extended.
 """
 
 import functools
@@ -10,7 +10,8 @@ import numpy as np
 
 from keras_s2s import layers
 from keras_s2s.layers.pointer_generator import sum_by_id
-from tests import laws
+from tests import numerics
+from tests import pairs
 
 SIZE, MAX_COPIED, UNK = 9, 4, 1
 coverage = functools.partial(layers.CoverageAttention, 4)
@@ -32,10 +33,10 @@ def make_layers(name, dtype="float32"):
     """Returns an encoder and a decoder that copies, not built."""
     encoder_options, decoder_options = PAIRS[name]
     encoder = layers.RNNEncoder
-    decoder, sizes = layers.RNNDecoder, laws.SIZES
+    decoder, sizes = layers.RNNDecoder, pairs.SIZES
     if name == "transformer":
         encoder = layers.TransformerEncoder
-        decoder, sizes = layers.TransformerDecoder, laws.TRANSFORMER_SIZES
+        decoder, sizes = layers.TransformerDecoder, pairs.TRANSFORMER_SIZES
     if callable(decoder_options.get("attention")):
         attention = decoder_options["attention"](dtype=dtype)
         decoder_options = {**decoder_options, "attention": attention}
@@ -49,7 +50,7 @@ def make_layers(name, dtype="float32"):
 
 @functools.cache
 def pair(name, dtype="float32"):
-    return laws.build(*make_layers(name, dtype))
+    return pairs.build(*make_layers(name, dtype))
 
 
 def sigmoid(x):
@@ -60,12 +61,14 @@ def mixture(decoder, target_ids, memory):
     """See et al., 2017, eq. 8 and 9: probabilities `(B, T, V + M)`."""
     inner = decoder.decoder
     known = np.where(target_ids < SIZE, target_ids, UNK).astype("int32")
-    scores = laws.log_softmax(laws.numpy(inner(known, memory)))
-    features = laws.numpy(inner.features(known, memory))
+    scores = numerics.log_softmax(numerics.numpy(inner(known, memory)))
+    features = numerics.numpy(inner.features(known, memory))
     weights = alignments(inner, known, memory)
-    embeddings = laws.numpy(inner.embedding(known))
-    outputs, source_ids = laws.numpy([memory["outputs"], memory["source_ids"]])
-    kernel, bias = (laws.numpy(w.value) for w in decoder.gate.weights)
+    embeddings = numerics.numpy(inner.embedding(known))
+    outputs, source_ids = numerics.numpy(
+        [memory["outputs"], memory["source_ids"]]
+    )
+    kernel, bias = (numerics.numpy(w.value) for w in decoder.gate.weights)
     result = np.zeros((*known.shape, SIZE + MAX_COPIED))
     for b, t in np.ndindex(*known.shape):
         context = sum(a * row for a, row in zip(weights[b, t], outputs[b]))
@@ -87,7 +90,7 @@ def alignments(decoder, target_ids, memory):
     for time in range(total):
         ids = target_ids[:, time : time + 1]
         _, state = decoder.step(ids, state, context, np.int32(time))
-        found.append(laws.numpy(state["alignment"])[:, 0])
+        found.append(numerics.numpy(state["alignment"])[:, 0])
     return np.stack(found, axis=1)
 
 
@@ -97,4 +100,4 @@ def check_weights_add_up():
     ids = np.array([[2, 0, 2], [1, 1, 1]], "int32")
     expected = [[[0.25, 0, 0.625, 0], [2, 0, 5, 0]], [[0, 56, 0, 0]] * 2]
     found = sum_by_id(weights.astype("float32"), ids, 4)
-    np.testing.assert_array_equal(laws.numpy(found), expected)
+    np.testing.assert_array_equal(numerics.numpy(found), expected)

@@ -12,6 +12,9 @@ from keras_s2s.layers import RNNDecoder
 from keras_s2s.layers import RNNEncoder
 from keras_s2s.layers.attention import make_attention
 from tests import laws
+from tests import layer_checks
+from tests import numerics
+from tests import pairs
 
 KINDS = {
     "additive": lambda **o: AdditiveAttention(4, **o),
@@ -32,7 +35,7 @@ def inputs(query_dim=3):
 def slow_score(layer, query, value):
     """The score of one query and one position, from the papers."""
     weights = {
-        weight.name: laws.numpy(weight.value) for weight in layer.weights
+        weight.name: numerics.numpy(weight.value) for weight in layer.weights
     }
     if isinstance(layer, MultiplicativeAttention):
         if layer.score == "dot":
@@ -55,7 +58,7 @@ def test_it_equals_a_slow_loop(kind):
     random = np.random.default_rng(1)
     for weight in layer.weights:
         weight.assign(random.normal(size=weight.shape))
-    context, weights = laws.numpy(layer(query, value, MASK))
+    context, weights = numerics.numpy(layer(query, value, MASK))
     for row in range(3):
         real = np.flatnonzero(MASK[row])
         for time in range(2):
@@ -73,23 +76,23 @@ def test_it_equals_a_slow_loop(kind):
 
 @every_kind
 def test_it_keeps_what_a_layer_keeps(kind):
-    laws.check_layer(KINDS[kind], *inputs(), MASK, free_axes=2)
+    layer_checks.check_layer(KINDS[kind], *inputs(), MASK, free_axes=2)
 
 
 @every_kind
 def test_no_mask_is_a_mask_of_true(kind):
     layer = KINDS[kind]()
-    query, value = laws.cast_floats(list(inputs()), "float32")
-    laws.assert_close(
+    query, value = layer_checks.cast_floats(list(inputs()), "float32")
+    numerics.assert_close(
         layer(query, value), layer(query, value, np.ones((3, 4), "bool")), 0
     )
 
 
 @every_kind
 def test_a_memory_of_only_padding_gives_no_nan(kind):
-    query, value = laws.cast_floats(list(inputs()), "float16")
+    query, value = layer_checks.cast_floats(list(inputs()), "float16")
     layer = KINDS[kind](dtype="mixed_float16")
-    context, weights = laws.numpy(layer(query, value, np.zeros_like(MASK)))
+    context, weights = numerics.numpy(layer(query, value, np.zeros_like(MASK)))
     assert np.all(np.isfinite(context))
     np.testing.assert_array_equal(weights, np.full((3, 2, 4), 0.25))
 
@@ -130,7 +133,7 @@ def test_bad_arguments_are_named():
 def test_the_base_class_says_what_is_missing():
     layer = Attention()
     with pytest.raises(NotImplementedError):
-        layer(*laws.cast_floats(list(inputs()), "float32"))
+        layer(*layer_checks.cast_floats(list(inputs()), "float32"))
 
 
 @keras.saving.register_keras_serializable(package="tests")
@@ -170,10 +173,10 @@ class UserAttention(Attention):
 
 
 def user_pair(dtype, **options):
-    return laws.build(
-        RNNEncoder(laws.SOURCE_SIZE, 4, 5, dtype=dtype),
+    return pairs.build(
+        RNNEncoder(pairs.SOURCE_SIZE, 4, 5, dtype=dtype),
         RNNDecoder(
-            laws.TARGET_SIZE,
+            pairs.TARGET_SIZE,
             4,
             5,
             attention=UserAttention(dtype=dtype),
@@ -195,7 +198,7 @@ def test_a_users_attention_trains_in_a_graph():
 
 
 def test_a_users_attention_keeps_what_a_layer_keeps():
-    laws.check_layer(UserAttention, *inputs(), MASK, free_axes=1)
+    layer_checks.check_layer(UserAttention, *inputs(), MASK, free_axes=1)
     options = {"attention": UserAttention()}
     decoder = RNNDecoder(11, 4, 5, **options)
     copy = RNNDecoder.from_config(decoder.get_config())

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from keras_s2s.layers import Bridge
-from tests import laws
+from tests import layer_checks
+from tests import numerics
 
 
 def memory(with_state=True):
@@ -23,7 +24,10 @@ def memory(with_state=True):
 
 def expected_dense(bridge, source):
     return [
-        np.tanh(source @ laws.numpy(d.kernel.value) + laws.numpy(d.bias.value))
+        np.tanh(
+            source @ numerics.numpy(d.kernel.value)
+            + numerics.numpy(d.bias.value)
+        )
         for d in bridge.dense
     ]
 
@@ -32,7 +36,7 @@ def test_dense_sees_all_states_side_by_side():
     bridge, source = Bridge("dense", [5, 3]), memory()
     found = bridge(source)
     joined = np.concatenate(source["state"], axis=1)
-    laws.assert_close(found, expected_dense(bridge, joined), 1e-6)
+    numerics.assert_close(found, expected_dense(bridge, joined), 1e-6)
 
 
 def test_dense_takes_the_mean_of_an_encoder_without_state():
@@ -40,24 +44,24 @@ def test_dense_takes_the_mean_of_an_encoder_without_state():
     found = bridge(source)
     outputs = source["outputs"]
     mean = np.stack([outputs[0].mean(0), outputs[1, 0]])
-    laws.assert_close(found, expected_dense(bridge, mean), 1e-6)
+    numerics.assert_close(found, expected_dense(bridge, mean), 1e-6)
 
 
 def test_pass_hands_the_states_over():
     source = memory()
-    laws.assert_close(Bridge("pass", [4, 2])(source), source["state"], 0)
+    numerics.assert_close(Bridge("pass", [4, 2])(source), source["state"], 0)
 
 
 def test_zero_is_zero():
     found = Bridge("zero", [5, 3])(memory())
-    laws.assert_close(found, [np.zeros((2, 5)), np.zeros((2, 3))], 0)
+    numerics.assert_close(found, [np.zeros((2, 5)), np.zeros((2, 3))], 0)
 
 
 @pytest.mark.parametrize(
     "kind, sizes", [("dense", [5, 3]), ("pass", [4, 2]), ("zero", [5])]
 )
 def test_it_keeps_what_a_layer_keeps(kind, sizes):
-    laws.check_layer(lambda **o: Bridge(kind, sizes, **o), memory())
+    layer_checks.check_layer(lambda **o: Bridge(kind, sizes, **o), memory())
 
 
 @pytest.mark.parametrize("with_state", [True, False])

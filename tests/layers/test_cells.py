@@ -9,7 +9,8 @@ from keras_s2s.layers.cells import Cell
 from keras_s2s.layers.cells import make_cell
 from keras_s2s.layers.stack import run_cell
 from keras_s2s.recurrence import arrange
-from tests import laws
+from tests import layer_checks
+from tests import numerics
 from tests.layers import recurrences
 
 every_cell = pytest.mark.parametrize("kind", CELLS)
@@ -36,7 +37,7 @@ def run(cell, inputs, **options):
     outputs, state = run_cell(
         cell, cell.project(inputs), state, layout, **options
     )
-    return laws.numpy(layout.unpack(outputs)), laws.numpy(state)
+    return numerics.numpy(layout.unpack(outputs)), numerics.numpy(state)
 
 
 @every_cell
@@ -60,7 +61,7 @@ def test_an_lstm_equals_that_of_keras():
     other.build(inputs.shape)
 
     def reorder(weight):
-        i, f, o, g = np.split(laws.numpy(weight.value), 4, axis=-1)
+        i, f, o, g = np.split(numerics.numpy(weight.value), 4, axis=-1)
         return np.concatenate([i, f, g, o], axis=-1)
 
     other.set_weights(
@@ -74,10 +75,10 @@ def test_a_gru_equals_that_of_keras():
     other = keras.layers.GRU(U, return_sequences=True, dtype="float64")
     other.build(inputs.shape)
     recurrent_bias = np.zeros(3 * U)
-    recurrent_bias[2 * U :] = laws.numpy(cell.candidate_bias.value)
-    bias = np.stack([laws.numpy(cell.bias.value), recurrent_bias])
+    recurrent_bias[2 * U :] = numerics.numpy(cell.candidate_bias.value)
+    bias = np.stack([numerics.numpy(cell.bias.value), recurrent_bias])
     kernels = cell.kernel, cell.recurrent_kernel
-    other.set_weights([*[laws.numpy(w.value) for w in kernels], bias])
+    other.set_weights([*[numerics.numpy(w.value) for w in kernels], bias])
     np.testing.assert_allclose(run(cell, inputs)[0], other(inputs))
 
 
@@ -88,7 +89,7 @@ def test_a_step_and_a_scan_agree(kind):
     outputs, _ = run(cell, inputs)
     for time in range(T):
         state = cell(keras.ops.convert_to_tensor(inputs[:, time]), state)
-        np.testing.assert_allclose(outputs[:, time], laws.numpy(state[0]))
+        np.testing.assert_allclose(outputs[:, time], numerics.numpy(state[0]))
 
 
 @every_cell
@@ -99,7 +100,7 @@ def test_it_keeps_what_a_layer_keeps(kind, feed_dim):
         assert type(cell).from_config(cell.get_config()).feed_dim == 2
         return
     states = [np.ones((B, U), "float32")] * cell.num_states
-    laws.check_layer(
+    layer_checks.check_layer(
         lambda **o: make_cell(kind, U, **o), np.ones((B, D), "float32"), states
     )
 
@@ -110,7 +111,7 @@ def test_a_second_input_stands_below_the_state(kind):
     cell = make_cell(kind, U, 2, dtype="float64")
     plain = make_cell(kind, U, dtype="float64")
     cell.build((None, D)), plain.build((None, D))
-    weights = [laws.numpy(w.value) for w in cell.weights]
+    weights = [numerics.numpy(w.value) for w in cell.weights]
     weights[1][U:] = 0  # of the second input
     cell.set_weights(weights)
     plain.set_weights([weights[0], weights[1][:U], *weights[2:]])
@@ -118,13 +119,13 @@ def test_a_second_input_stands_below_the_state(kind):
     state = [x[:, :1] * np.arange(5.0)] * cell.num_states
     feed = x[:, :2]
     found, without = (
-        laws.numpy(one.advance(one.project(x), state, second))
+        numerics.numpy(one.advance(one.project(x), state, second))
         for one, second in ((cell, feed), (plain, None))
     )
-    laws.assert_close(found, without, 1e-12)
+    numerics.assert_close(found, without, 1e-12)
     weights[1][U:] = np.arange(weights[1].shape[1])
     cell.set_weights(weights)
-    changed = laws.numpy(cell.advance(cell.project(x), state, feed))
+    changed = numerics.numpy(cell.advance(cell.project(x), state, feed))
     assert not np.allclose(changed[0], found[0])
 
 
@@ -142,7 +143,7 @@ def test_the_forget_gate_starts_open(kind):
     cell.build((None, D))
     # Input, forget, output, candidate; two units each.
     expected = [0, 0, 1, 1, 0, 0, 0, 0]
-    assert laws.numpy(cell.bias.value).tolist() == expected
+    assert numerics.numpy(cell.bias.value).tolist() == expected
 
 
 def test_bad_arguments_are_named():

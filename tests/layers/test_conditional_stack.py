@@ -5,12 +5,14 @@ import numpy as np
 from keras_s2s.layers import RNNDecoder
 from keras_s2s.layers import RNNEncoder
 from tests import laws
+from tests import numerics
+from tests import pairs
 from tests.layers import recurrences
 
 
 def decode(decoder, ids, outputs):
     """Logits of one row: Nematus, with a readout of state and context."""
-    embeddings = laws.numpy(decoder.embedding.embeddings.value)
+    embeddings = numerics.numpy(decoder.embedding.embeddings.value)
     first, second, attention, readout, output = (
         recurrences.values(layer)
         for layer in (
@@ -38,10 +40,10 @@ def decode(decoder, ids, outputs):
 
 
 def make_pair(dtype, **options):
-    return laws.build(
-        RNNEncoder(laws.SOURCE_SIZE, 4, 5, dtype=dtype),
+    return pairs.build(
+        RNNEncoder(pairs.SOURCE_SIZE, 4, 5, dtype=dtype),
         RNNDecoder(
-            laws.TARGET_SIZE,
+            pairs.TARGET_SIZE,
             4,
             5,
             cell="conditional_gru",
@@ -55,26 +57,26 @@ def make_pair(dtype, **options):
 
 def test_it_equals_a_slow_loop():
     encoder, decoder = make_pair("float64")
-    source_ids, target_ids, _ = laws.sentences()
+    source_ids, target_ids, _ = pairs.sentences()
     memory = encoder(source_ids)
-    logits = laws.numpy(decoder(target_ids, memory))
-    outputs = laws.numpy(memory["outputs"])
+    logits = numerics.numpy(decoder(target_ids, memory))
+    outputs = numerics.numpy(memory["outputs"])
     for row in range(3):
         real = source_ids[row] != 0
         target = target_ids[row][target_ids[row] != 0]
         expected = decode(decoder, target, outputs[row][real])
-        laws.assert_close(logits[row, : len(target)], expected, 1e-12)
+        numerics.assert_close(logits[row, : len(target)], expected, 1e-12)
 
 
 def test_more_layers_with_dropout_between_them_are_steps_of_a_whole():
     encoder, decoder = make_pair("float32", num_layers=2, dropout=0.5)
-    source_ids, target_ids, _ = laws.sentences()
+    source_ids, target_ids, _ = pairs.sentences()
     memory = encoder(source_ids)
     plain, trained = (
-        laws.numpy(decoder(target_ids, memory, training=training))
+        numerics.numpy(decoder(target_ids, memory, training=training))
         for training in (False, True)
     )
     assert np.any(plain != trained)
     steps = laws.run_steps(decoder, target_ids[:, None], memory)[:, 0]
     is_real = target_ids != 0
-    laws.assert_close(laws.numpy(steps)[is_real], plain[is_real], 1e-5)
+    numerics.assert_close(numerics.numpy(steps)[is_real], plain[is_real], 1e-5)

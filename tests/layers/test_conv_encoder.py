@@ -5,7 +5,7 @@ import pytest
 
 from keras_s2s.layers import ConvEncoder
 from tests import encoders
-from tests import laws
+from tests import numerics
 from tests.layers.recurrences import sigmoid
 from tests.layers.transformers import dense
 from tests.layers.transformers import weights_of
@@ -39,7 +39,7 @@ def test_values_keep_their_variance_at_the_start():
     """About: gates that vary let more than half through, a fifth a block."""
     encoder = ConvEncoder(1000, 64, 96, kernel_size=5, positions=None)
     ids = np.random.default_rng(0).integers(1, 1000, (8, 50))
-    outputs = laws.numpy(encoder(ids)["outputs"])[:, 10:-10]
+    outputs = numerics.numpy(encoder(ids)["outputs"])[:, 10:-10]
     assert 1.0 < np.var(outputs) < 2.0
 
 

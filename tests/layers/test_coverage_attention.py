@@ -7,7 +7,9 @@ import pytest
 import keras_s2s as s2s
 from keras_s2s.layers import CoverageAttention
 from keras_s2s.layers.coverage_attention import coverage_losses
-from tests import laws
+from tests import layer_checks
+from tests import numerics
+from tests import pairs
 
 MASK = np.array([[1, 1, 1, 1], [1, 0, 0, 0], [1, 1, 0, 0]], "bool")
 
@@ -47,20 +49,20 @@ def test_it_equals_a_slow_loop(normalize):
     random = np.random.default_rng(1)
     for weight in layer.weights:
         weight.assign(random.normal(size=weight.shape))
-    by_name = {w.name: laws.numpy(w.value) for w in layer.weights}
-    context, weights = laws.numpy(layer(query, value, MASK))
+    by_name = {w.name: numerics.numpy(w.value) for w in layer.weights}
+    context, weights = numerics.numpy(layer(query, value, MASK))
     for row in range(3):
         real = MASK[row]
         expected = slow_weights(by_name, query[row], value[row, real])
-        laws.assert_close(weights[row][:, real], expected, 1e-12)
-        laws.assert_close(context[row], expected @ value[row, real], 1e-12)
+        numerics.assert_close(weights[row][:, real], expected, 1e-12)
+        numerics.assert_close(context[row], expected @ value[row, real], 1e-12)
         assert np.all(weights[row][:, ~real] == 0)
 
 
 def test_the_loss_of_each_step_by_hand():
     weights = np.array([[[0.75, 0.25], [0.5, 0.5], [0.0, 1.0]]], "float16")
     # Coverage: (0, 0), (0.75, 0.25), (1.25, 0.75).
-    losses = laws.numpy(coverage_losses(weights))
+    losses = numerics.numpy(coverage_losses(weights))
     np.testing.assert_array_equal(losses, [[0.0, 0.75, 0.75]])
     layer = CoverageAttention(4, coverage_loss_weight=2.0)
     for mask, expected in (([1, 1, 1], 1.0), ([1, 1, 0], 0.75), ([0] * 3, 0)):
@@ -70,18 +72,20 @@ def test_the_loss_of_each_step_by_hand():
 
 def make_model(weight):
     decoder = s2s.layers.RNNDecoder(
-        laws.TARGET_SIZE, 4, 5, attention=CoverageAttention(4, False, weight)
+        pairs.TARGET_SIZE, 4, 5, attention=CoverageAttention(4, False, weight)
     )
-    encoder = s2s.layers.RNNEncoder(laws.SOURCE_SIZE, 4, 5, bidirectional=False)
-    return s2s.models.Seq2Seq(*laws.build(encoder, decoder))
+    encoder = s2s.layers.RNNEncoder(
+        pairs.SOURCE_SIZE, 4, 5, bidirectional=False
+    )
+    return s2s.models.Seq2Seq(*pairs.build(encoder, decoder))
 
 
 @pytest.mark.parametrize("chunk_size", [None, 4])
 def test_training_adds_the_loss_of_the_real_tokens(chunk_size):
-    source_ids, target_ids, labels = laws.sentences()
+    source_ids, target_ids, labels = pairs.sentences()
     model = make_model(0.5)
     memory = model.encoder(source_ids)
-    found = laws.numpy(model.decoder.attended_features(target_ids, memory))
+    found = numerics.numpy(model.decoder.attended_features(target_ids, memory))
     is_real = target_ids != 0
     total = 0.0
     for row in range(3):
@@ -98,18 +102,18 @@ def test_training_adds_the_loss_of_the_real_tokens(chunk_size):
     eager = chunk_size is not None
     model.compile(keras.optimizers.SGD(0.0), loss=loss, run_eagerly=eager)
     inputs = {
-        "source_ids": laws.pad(source_ids, 2),
-        "target_ids": laws.pad(target_ids, 2),
+        "source_ids": pairs.pad(source_ids, 2),
+        "target_ids": pairs.pad(target_ids, 2),
     }
     plain = float(
         s2s.losses.SequenceLoss()(labels, model.decoder(target_ids, memory))
     )
-    trained = model.train_on_batch(inputs, laws.pad(labels, 2))
+    trained = model.train_on_batch(inputs, pairs.pad(labels, 2))
     np.testing.assert_allclose(trained - plain, expected, rtol=1e-4)
 
 
 def test_it_keeps_what_a_layer_keeps():
-    laws.check_layer(
+    layer_checks.check_layer(
         lambda **o: CoverageAttention(4, True, 1.0, **o),
         *inputs(),
         MASK,

@@ -5,14 +5,15 @@ import pytest
 from keras import ops
 
 from keras_s2s.layers.dropout import Dropout
-from tests import laws
+from tests import layer_checks
+from tests import numerics
 
 SHAPE = (400, 501)  # odd: the last random word is used in part
 
 
 def dropped(rate, seed=0):
     layer = Dropout(rate, seed=seed)
-    return laws.numpy(layer(ops.ones(SHAPE), training=True))
+    return numerics.numpy(layer(ops.ones(SHAPE), training=True))
 
 
 # In 8 bits an element 26 / 256 and 77 / 256; in 16 bits 0.01 and 0.25.
@@ -47,7 +48,7 @@ def test_zeros_lie_anywhere():
 def test_each_call_draws_anew_and_a_seed_says_what():
     layer = Dropout(0.5, seed=1)
     one, other = (
-        laws.numpy(layer(ops.ones(SHAPE), training=True)) for _ in range(2)
+        numerics.numpy(layer(ops.ones(SHAPE), training=True)) for _ in range(2)
     )
     assert np.mean(one == other) < 0.6
     np.testing.assert_array_equal(dropped(0.5, seed=1), one)
@@ -69,8 +70,8 @@ def test_its_gradient_has_the_same_zeros():
 def test_nothing_is_dropped_outside_of_training(rate, training):
     inputs = np.arange(6.0, dtype="float32").reshape(2, 3)
     outputs = Dropout(rate)(inputs, training=training)
-    np.testing.assert_array_equal(laws.numpy(outputs), inputs)
+    np.testing.assert_array_equal(numerics.numpy(outputs), inputs)
 
 
 def test_it_keeps_what_layers_keep():
-    laws.check_layer(lambda **o: Dropout(0.5, **o), np.ones((2, 3)))
+    layer_checks.check_layer(lambda **o: Dropout(0.5, **o), np.ones((2, 3)))

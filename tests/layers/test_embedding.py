@@ -5,7 +5,8 @@ import pytest
 from keras import ops
 
 from keras_s2s.layers.embedding import TokenEmbedding
-from tests import laws
+from tests import layer_checks
+from tests import numerics
 
 IDS = np.array([[5, 3, 5], [5, 0, 8]], "int32")
 
@@ -13,10 +14,10 @@ IDS = np.array([[5, 3, 5], [5, 0, 8]], "int32")
 @pytest.mark.parametrize("scale", [False, True])
 def test_entries_start_with_variance_one(scale):
     layer = TokenEmbedding(500, 16, scale=scale)
-    found = laws.numpy(layer(np.arange(500)))
+    found = numerics.numpy(layer(np.arange(500)))
     assert abs(np.std(found) - 1) < 0.05
     factor = 4.0 if scale else 1.0
-    np.testing.assert_allclose(found, factor * laws.numpy(layer.embeddings))
+    np.testing.assert_allclose(found, factor * numerics.numpy(layer.embeddings))
 
 
 @pytest.mark.parametrize("scale", [False, True])
@@ -34,15 +35,15 @@ def test_its_gradient_is_that_of_a_product_with_one_hot_rows(scale):
         )
         return total(rows * (2.0 if scale else 1.0))
 
-    expected = laws.value_and_gradients(dense, [layer.embeddings])
-    found = laws.value_and_gradients(
+    expected = numerics.value_and_gradients(dense, [layer.embeddings])
+    found = numerics.value_and_gradients(
         lambda: total(layer(IDS)), [layer.embeddings]
     )
-    laws.assert_close(found, expected, 1e-12)
+    numerics.assert_close(found, expected, 1e-12)
 
 
 def test_it_keeps_what_a_layer_keeps():
-    laws.check_layer(
+    layer_checks.check_layer(
         lambda **o: TokenEmbedding(9, 4, scale=True, **o), IDS, free_axes=2
     )
 

@@ -7,25 +7,15 @@ import pytest
 from tests import encoders
 from tests import laws
 
-every_pair = pytest.mark.parametrize("name", encoders.PAIRS)
+CASES = [
+    (law, name) for law in ("padding", "slopes") for name in encoders.PAIRS
+]
+CASES += [("steps", "gnmt")]
 
 
-def maker(name):
-    return functools.partial(encoders.pair, name)
-
-
-@every_pair
-def test_padding_changes_nothing(name):
-    laws.check_padding_changes_nothing(maker(name))
-
-
-@every_pair
-def test_gradients_are_slopes(name):
-    laws.check_finite_differences(maker(name))
-
-
-def test_steps_equal_whole():
-    laws.check_steps_equal_whole(maker("gnmt"))
+@pytest.mark.parametrize("law, name", CASES)
+def test_a_law_holds(law, name):
+    laws.LAWS[law](functools.partial(encoders.pair, name))
 
 
 def test_a_result_does_not_depend_on_its_batch():

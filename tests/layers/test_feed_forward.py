@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from keras_s2s.layers.feed_forward import FeedForward
-from tests import laws
+from tests import layer_checks
+from tests import numerics
 from tests.layers import transformers
 
 every_activation = pytest.mark.parametrize(
@@ -21,18 +22,20 @@ def test_it_equals_a_slow_one(activation):
     for weight in layer.trainable_weights:
         weight.assign(random.normal(size=weight.shape))
     expected = transformers.feed(layer, INPUTS)
-    laws.assert_close(layer(INPUTS), expected, 1e-7)
+    numerics.assert_close(layer(INPUTS), expected, 1e-7)
 
 
 @every_activation
 def test_it_keeps_what_a_layer_keeps(activation):
-    laws.check_layer(lambda **o: FeedForward(6, activation, 0.1, **o), INPUTS)
+    layer_checks.check_layer(
+        lambda **o: FeedForward(6, activation, 0.1, **o), INPUTS
+    )
 
 
 def test_dropout_acts_in_training_only():
     layer = FeedForward(6, dropout=0.5)
     first, second, trained = (
-        laws.numpy(layer(INPUTS, training=training))
+        numerics.numpy(layer(INPUTS, training=training))
         for training in (False, False, True)
     )
     np.testing.assert_array_equal(first, second)

@@ -5,20 +5,20 @@ import pytest
 from keras import ops
 
 from keras_s2s.layers import heads
-from tests import laws
+from tests import numerics
 
 
 def test_heads_are_neighbouring_columns():
     values = np.arange(12.0).reshape(1, 2, 6)
-    found = laws.numpy(heads.split_heads(ops.array(values), 3))
+    found = numerics.numpy(heads.split_heads(ops.array(values), 3))
     assert found.shape == (1, 3, 2, 2)
     assert found[0, 1].tolist() == [[2, 3], [8, 9]]
     back = heads.merge_heads(ops.array(found))
-    np.testing.assert_array_equal(laws.numpy(back), values)
+    np.testing.assert_array_equal(numerics.numpy(back), values)
 
 
 def test_a_position_sees_itself_and_what_came_before():
-    bias = laws.numpy(heads.causal_bias(3, "float32"))
+    bias = numerics.numpy(heads.causal_bias(3, "float32"))
     assert bias.shape == (1, 1, 3, 3)
     expected = [[1, 0, 0], [1, 1, 0], [1, 1, 1]]
     np.testing.assert_array_equal(bias[0, 0] == 0, np.array(expected, bool))
@@ -29,8 +29,8 @@ def test_a_position_sees_itself_and_what_came_before():
 def test_masks_are_float32_at_least(dtype):
     """-1e9 is beyond what float16 holds."""
     bias = heads.mask_bias(ops.array([True, False]), dtype)
-    assert laws.dtype_of(bias) == "float32"
-    assert np.all(np.isfinite(laws.numpy(bias)))
+    assert numerics.dtype_of(bias) == "float32"
+    assert np.all(np.isfinite(numerics.numpy(bias)))
 
 
 def test_weights_are_a_softmax_of_scaled_products():
@@ -43,8 +43,10 @@ def test_weights_are_a_softmax_of_scaled_products():
     context, weights = heads.attend_heads(
         *(ops.array(x) for x in (query, key, value)), bias
     )
-    np.testing.assert_allclose(laws.numpy(weights)[0, 0, 0], [0.25, 0.75, 0])
-    np.testing.assert_allclose(laws.numpy(context)[0, 0, 0], 7 * np.ones(4))
+    np.testing.assert_allclose(
+        numerics.numpy(weights)[0, 0, 0], [0.25, 0.75, 0]
+    )
+    np.testing.assert_allclose(numerics.numpy(context)[0, 0, 0], 7 * np.ones(4))
 
 
 def test_neighbouring_heads_share_a_group():
@@ -56,7 +58,7 @@ def test_neighbouring_heads_share_a_group():
     grouped = heads.attend_heads(*map(ops.array, (query, key, value, bias)))
     key, value = (np.repeat(x, 3, axis=1) for x in (key, value))
     expected = heads.attend_heads(*map(ops.array, (query, key, value, bias)))
-    laws.assert_close(grouped, expected, 1e-12)
+    numerics.assert_close(grouped, expected, 1e-12)
 
 
 def test_half_precision_keeps_its_dtype():
@@ -64,4 +66,4 @@ def test_half_precision_keeps_its_dtype():
     bias = heads.causal_bias(3, "float16")
     keys = heads.transpose_keys(ones)
     for tensor in heads.attend_heads(ones, keys, ones, bias):
-        assert laws.dtype_of(tensor) == "float16"
+        assert numerics.dtype_of(tensor) == "float16"

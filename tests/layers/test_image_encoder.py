@@ -1,17 +1,16 @@
 """A grid of features as a memory."""
 
-import doctest
-
 import keras
 import numpy as np
 import pytest
 
-from keras_s2s import layers
 from keras_s2s.layers import ImageEncoder
 from keras_s2s.layers import image_encoder
 from keras_s2s.losses import SequenceLoss
 from keras_s2s.models import Seq2Seq
-from tests import laws
+from tests import layer_checks
+from tests import numerics
+from tests import pairs
 from tests.layers import backbones
 from tests.layers.backbones import IMAGE_SHAPE
 from tests.layers.backbones import IMAGES
@@ -24,7 +23,7 @@ def test_it_equals_a_slow_one():
 @pytest.mark.parametrize("positions", ["learned", None])
 def test_it_keeps_what_a_layer_keeps(positions):
     size = 6 if positions else None
-    laws.check_layer(
+    layer_checks.check_layer(
         lambda **options: backbones.make_encoder(
             **options, embedding_dim=size, positions=positions
         ),
@@ -34,7 +33,7 @@ def test_it_keeps_what_a_layer_keeps(positions):
 
 def test_learned_positions_tell_each_cell():
     encoder = backbones.make_encoder(positions="learned")
-    outputs = laws.numpy(encoder(np.zeros((1, *IMAGE_SHAPE)))["outputs"])
+    outputs = numerics.numpy(encoder(np.zeros((1, *IMAGE_SHAPE)))["outputs"])
     assert len(np.unique(outputs.round(6), axis=1)[0]) == 12
 
 
@@ -53,7 +52,7 @@ def test_a_name_brings_its_network_and_its_preprocessing():
     # VGG takes blue, green, red, less their means.
     caffe = images[..., ::-1] - [103.939, 116.779, 123.68]
     expected = encoder.backbone_layer(caffe.astype("float32"))
-    laws.assert_close(memory["outputs"][0], expected[0, 0], 1e-4)
+    numerics.assert_close(memory["outputs"][0], expected[0, 0], 1e-4)
     config = encoder.get_config()
     assert config["backbone"] == "VGG16" and not config["backbone_weights"]
 
@@ -86,10 +85,10 @@ def compiled(encoder, decoder):
 
 def train(encoder):
     """Returns the weights of the backbone before and after a step."""
-    decoder = laws.make_decoder("default")
+    decoder = pairs.make_decoder("default")
     model = compiled(encoder, decoder)
     before = encoder.backbone_layer.get_weights()
-    _, target_ids, labels = laws.sentences()
+    _, target_ids, labels = pairs.sentences()
     model.train_on_batch({"images": IMAGES, "target_ids": target_ids}, labels)
     return before, encoder.backbone_layer.get_weights()
 
@@ -100,7 +99,7 @@ def test_a_frozen_backbone_runs_as_in_inference():
     for one, other in zip(before, after):
         np.testing.assert_array_equal(one, other)
     still, trained = (
-        laws.numpy(encoder(IMAGES, training=training)["outputs"])
+        numerics.numpy(encoder(IMAGES, training=training)["outputs"])
         for training in (False, True)
     )
     np.testing.assert_array_equal(still, trained)
@@ -112,7 +111,7 @@ def test_another_is_fine_tuned():
     for one, other in zip(before, after):
         assert np.any(one != other)
     still, trained = (
-        laws.numpy(encoder(IMAGES, training=training)["outputs"])
+        numerics.numpy(encoder(IMAGES, training=training)["outputs"])
         for training in (False, True)
     )
     assert np.any(still != trained)
@@ -124,13 +123,13 @@ def test_what_is_frozen_stays_so_in_a_file(tmp_path):
     outputs = keras.layers.Conv2D(4, 2)(first(inputs))
     encoder = ImageEncoder(keras.Model(inputs, outputs))
     assert encoder.image_shape == IMAGE_SHAPE
-    model = compiled(encoder, laws.make_decoder("default"))
-    _, target_ids, labels = laws.sentences()
+    model = compiled(encoder, pairs.make_decoder("default"))
+    _, target_ids, labels = pairs.sentences()
     batch = {"images": IMAGES, "target_ids": target_ids}
     model.train_on_batch(batch, labels)
     model.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
-    laws.assert_close(loaded(batch), model(batch), 1e-6)
+    numerics.assert_close(loaded(batch), model(batch), 1e-6)
     assert len(encoder.backbone_layer.trainable_weights) == 2
     assert len(loaded.encoder.backbone_layer.trainable_weights) == 2
     assert len(loaded.trainable_weights) == len(model.trainable_weights)
@@ -189,11 +188,3 @@ def test_a_backbone_that_gives_no_grid_is_refused():
         r"C\). Received: backbone=\(None, 144\).",
     ):
         encoder(IMAGES)
-
-
-def test_the_example_runs():
-    finder = doctest.DocTestFinder(recurse=False)
-    (test,) = finder.find(ImageEncoder, globs=vars(image_encoder).copy())
-    outcome = doctest.DocTestRunner().run(test)
-    assert outcome.attempted > 0 and outcome.failed == 0
-    assert layers.ImageEncoder is ImageEncoder

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from keras_s2s.layers import LocalAttention
-from tests import laws
+from tests import layer_checks
+from tests import numerics
 
 # Left padding and a gap: positions count real tokens only.
 MASK = np.array([[1] * 6, [1, 0, 0, 0, 0, 0], [0, 1, 0, 1, 1, 0]], "bool")
@@ -21,7 +22,7 @@ def softmax(scores):
 
 def slow_weights(layer, query, value, time):
     """Luong et al., 2015, eq. 7 to 10, of one row without padding."""
-    names = {w.name: laws.numpy(w.value) for w in layer.weights}
+    names = {w.name: numerics.numpy(w.value) for w in layer.weights}
     total = len(value)
     if layer.alignment == "monotonic":
         center = min(time, total - 1)
@@ -47,15 +48,15 @@ def test_it_equals_a_slow_loop(alignment):
     random = np.random.default_rng(1)
     for weight in layer.weights:
         weight.assign(random.normal(size=weight.shape))
-    context, weights = laws.numpy(layer(query, value, MASK))
+    context, weights = numerics.numpy(layer(query, value, MASK))
     for row in range(3):
         real = MASK[row]
         for time in range(8):
             expected = slow_weights(
                 layer, query[row, time], value[row, real], time
             )
-            laws.assert_close(weights[row, time, real], expected, 1e-12)
-            laws.assert_close(
+            numerics.assert_close(weights[row, time, real], expected, 1e-12)
+            numerics.assert_close(
                 context[row, time], expected @ value[row, real], 1e-12
             )
         assert np.all(weights[row][:, ~real] == 0)
@@ -64,7 +65,7 @@ def test_it_equals_a_slow_loop(alignment):
 def test_the_window_stays_at_the_end_of_a_shorter_source():
     query, value = inputs()
     layer = LocalAttention(1, "monotonic")
-    _, weights = laws.numpy(layer(query, value, MASK))
+    _, weights = numerics.numpy(layer(query, value, MASK))
     # Row 2 has three tokens, at 1, 3 and 4.
     found = [np.flatnonzero(step).tolist() for step in weights[2]]
     assert found == [[1, 3], [1, 3, 4], *[[3, 4]] * 6]
@@ -73,7 +74,7 @@ def test_the_window_stays_at_the_end_of_a_shorter_source():
 
 @pytest.mark.parametrize("alignment", ["monotonic", "predictive"])
 def test_it_keeps_what_a_layer_keeps(alignment):
-    laws.check_layer(
+    layer_checks.check_layer(
         lambda **o: LocalAttention(2, alignment, "additive", 4, **o),
         *inputs(2),
         MASK,
@@ -82,9 +83,9 @@ def test_it_keeps_what_a_layer_keeps(alignment):
 
 
 def test_a_memory_of_only_padding_gives_no_nan():
-    query, value = laws.cast_floats(list(inputs(2)), "float16")
+    query, value = layer_checks.cast_floats(list(inputs(2)), "float16")
     layer = LocalAttention(2, dtype="mixed_float16")
-    for tensor in laws.numpy(layer(query, value, np.zeros_like(MASK))):
+    for tensor in numerics.numpy(layer(query, value, np.zeros_like(MASK))):
         assert np.all(np.isfinite(tensor))
 
 

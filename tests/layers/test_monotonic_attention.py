@@ -1,5 +1,6 @@
 """Monotonic attention against the equations of its papers in slow NumPy."""
 
+import keras
 import numpy as np
 import pytest
 from keras import ops
@@ -8,7 +9,9 @@ import keras_s2s as s2s
 from keras_s2s.layers import MonotonicAttention
 from keras_s2s.layers import MonotonicChunkwiseAttention
 from keras_s2s.layers.monotonic_attention import stop
-from tests import laws
+from tests import layer_checks
+from tests import numerics
+from tests import pairs
 
 MASK = np.array([[1, 1, 1, 1], [1, 0, 0, 0], [0, 1, 1, 0]], "bool")
 
@@ -70,7 +73,7 @@ def test_a_stop_equals_its_equation(mode):
         before = random.dirichlet(np.ones(12), size=(3, 2))
         if mode == "hard":
             before = np.eye(12)[random.integers(0, 12, (3, 2))]
-        found = laws.numpy(stop(ops.array(scores), ops.array(before), mode))
+        found = numerics.numpy(stop(ops.array(scores), ops.array(before), mode))
         for row in range(3):
             for beam in range(2):
                 expected = SLOW[mode](scores[row, beam], before[row, beam])
@@ -83,7 +86,7 @@ def test_hard_and_soft_agree_where_all_is_certain():
     scores = np.array([[[-90.0, -90, 90, -90, 90]]])
     before = np.array([[[0.0, 1, 0, 0, 0]]])
     for mode in SLOW:
-        found = laws.numpy(stop(ops.array(scores), ops.array(before), mode))
+        found = numerics.numpy(stop(ops.array(scores), ops.array(before), mode))
         np.testing.assert_allclose(found, [[[0.0, 0, 1, 0, 0]]], atol=1e-12)
 
 
@@ -92,7 +95,7 @@ def test_a_long_source_loses_nothing_in_single_precision():
     # is 0 in single precision, and that of the 200 positions behind is not.
     scores = np.concatenate([np.full(200, 5.0), np.full(200, -5.0)])
     before = np.eye(400)[250]
-    found = laws.numpy(
+    found = numerics.numpy(
         stop(
             ops.array(scores[None, None], "float32"),
             ops.array(before[None, None], "float32"),
@@ -108,13 +111,13 @@ def test_a_long_source_loses_nothing_in_single_precision():
 def test_no_score_gives_a_nan_in_half_precision(mode):
     scores = ops.array([[[6e4, -6e4, 6e4, 0.0, -6e4, 20.0]]], "float32")
     before = ops.array([[[1e-30, 0.5, 0.0, 0.5, 1e-7, 0.0]]], "float32")
-    variables = [laws.keras.Variable(x) for x in (scores, before)]
+    variables = [keras.Variable(x) for x in (scores, before)]
 
     def total():
         return ops.sum(ops.square(stop(*[v.value for v in variables], mode)))
 
-    for tensor in laws.value_and_gradients(total, variables):
-        for part in laws.keras.tree.flatten(laws.numpy(tensor)):
+    for tensor in numerics.value_and_gradients(total, variables):
+        for part in keras.tree.flatten(numerics.numpy(tensor)):
             assert np.all(np.isfinite(part))
 
 
@@ -127,10 +130,10 @@ def slow_attention(layer, query, value, mode):
         if scorer is not None:
             prepared = scorer.prepare(ops.array(value[None]), mask)
             found = scorer.scores(ops.array(query[None]), prepared)
-            scores.append(laws.numpy(found)[0])
+            scores.append(numerics.numpy(found)[0])
     before, rows = np.eye(len(value))[0], []
     for time in range(len(query)):
-        biased = scores[0][time] + laws.numpy(layer.score_bias.value)
+        biased = scores[0][time] + numerics.numpy(layer.score_bias.value)
         before = SLOW[mode](biased, before)
         weights = before
         if len(scores) > 1:  # Chiu and Raffel, 2018, eq. 17
@@ -160,13 +163,13 @@ LAYERS = {
 def test_it_equals_a_slow_loop(kind):
     query, value = inputs()
     layer = draw(LAYERS[kind](dtype="float64"), query, value)
-    context, weights = laws.numpy(layer(query, value, MASK))
+    context, weights = numerics.numpy(layer(query, value, MASK))
     for row in range(3):
         real = MASK[row]
         mode = "hard" if kind == "hard" else "recursive"
         expected = slow_attention(layer, query[row], value[row, real], mode)
-        laws.assert_close(weights[row][:, real], expected, 1e-12)
-        laws.assert_close(context[row], expected @ value[row, real], 1e-12)
+        numerics.assert_close(weights[row][:, real], expected, 1e-12)
+        numerics.assert_close(context[row], expected @ value[row, real], 1e-12)
         assert np.all(weights[row][:, ~real] == 0)
 
 
@@ -174,7 +177,7 @@ def test_it_equals_a_slow_loop(kind):
 def test_it_keeps_what_a_layer_keeps(kind):
     query, value = inputs(2)
     value = np.pad(value, [(0, 0), (0, 0), (0, 1)])
-    laws.check_layer(LAYERS[kind], query, value, MASK, free_axes=2)
+    layer_checks.check_layer(LAYERS[kind], query, value, MASK, free_axes=2)
 
 
 @pytest.mark.parametrize("mode", SLOW)
@@ -183,14 +186,14 @@ def test_weights_go_to_zero_where_a_target_is_longer_than_its_source(mode):
     layer = MonotonicAttention("dot", mode=mode, score_bias_init=0.0)
     layer.build(query.shape, value.shape)
     layer.score_bias.assign(1.0)
-    stays = laws.numpy(layer(query, value)[1])
+    stays = numerics.numpy(layer(query, value)[1])
     sums = stays.sum(-1)[0]
     if mode == "hard":  # which stays at the first
         np.testing.assert_array_equal(stays[0, :, 0], np.ones(5))
     else:
         assert np.all(np.diff(sums) < 0)
     layer.score_bias.assign(-60.0)
-    for tensor in laws.numpy(layer(query, value)):
+    for tensor in numerics.numpy(layer(query, value)):
         np.testing.assert_allclose(tensor, 0.0, atol=1e-20)
 
 
@@ -198,7 +201,7 @@ def test_noise_is_drawn_in_training_only():
     query, value = inputs()
     layer = draw(MonotonicAttention(inference_mode="hard"), query, value)
     first, second, trained, other = (
-        laws.numpy(layer(query, value, MASK, training=training)[1])
+        numerics.numpy(layer(query, value, MASK, training=training)[1])
         for training in (False, None, True, True)
     )
     np.testing.assert_array_equal(first, second)
@@ -207,7 +210,7 @@ def test_noise_is_drawn_in_training_only():
     quiet = MonotonicAttention(sigmoid_noise=0.0)
     draw(quiet, query, value)
     one, two = (
-        laws.numpy(quiet(query, value, MASK, training=training)[1])
+        numerics.numpy(quiet(query, value, MASK, training=training)[1])
         for training in (False, True)
     )
     np.testing.assert_array_equal(one, two)
@@ -215,15 +218,15 @@ def test_noise_is_drawn_in_training_only():
 
 def test_a_decoder_has_noise_and_gradients_in_half_precision():
     decoder = s2s.layers.RNNDecoder(
-        laws.TARGET_SIZE,
+        pairs.TARGET_SIZE,
         4,
         5,
         attention=MonotonicAttention(dtype="mixed_float16"),
         dtype="mixed_float16",
     )
-    memory = laws.pair("chunkwise")[0](laws.sentences()[0])
-    memory = laws.cast_floats(memory, "float16")
-    target_ids = laws.sentences()[1]
+    memory = pairs.pair("chunkwise")[0](pairs.sentences()[0])
+    memory = layer_checks.cast_floats(memory, "float16")
+    target_ids = pairs.sentences()[1]
     decoder(target_ids, memory)
 
     def total():
@@ -231,9 +234,9 @@ def test_a_decoder_has_noise_and_gradients_in_half_precision():
         return ops.sum(ops.cast(logits, "float32"))
 
     weights = decoder.trainable_weights
-    one, gradients = laws.value_and_gradients(total, weights)
+    one, gradients = numerics.value_and_gradients(total, weights)
     assert float(one) != float(total())
-    by_name = {w.path: laws.numpy(g) for w, g in zip(weights, gradients)}
+    by_name = {w.path: numerics.numpy(g) for w, g in zip(weights, gradients)}
     for name, gradient in by_name.items():
         assert np.all(np.isfinite(gradient))
         if "score_bias" in name:

@@ -6,7 +6,8 @@ import pytest
 
 from keras_s2s.layers.normalization import LayerNormalization
 from keras_s2s.layers.normalization import make_norm
-from tests import laws
+from tests import layer_checks
+from tests import numerics
 
 
 def rows(dtype="float64"):
@@ -27,7 +28,7 @@ def test_rows_are_normalized():
     normal = (x - x.mean(1, keepdims=True)) / np.sqrt(
         x.var(1, keepdims=True) + 1e-5
     )
-    laws.assert_close(layer(x), normal * scale + shift, 1e-12)
+    numerics.assert_close(layer(x), normal * scale + shift, 1e-12)
 
 
 def test_gradients_are_those_of_each_operation():
@@ -39,26 +40,26 @@ def test_gradients_are_those_of_each_operation():
     theirs.set_weights(ours.get_weights())
     weighing = np.random.default_rng(2).normal(size=(5, 6))
     results = [
-        laws.value_and_gradients(
+        numerics.value_and_gradients(
             lambda layer=layer: keras.ops.sum(layer(x.value) * weighing),
             [x, *layer.trainable_weights],
         )
         for layer in (ours, theirs)
     ]
-    laws.assert_close(*results, 1e-10)
+    numerics.assert_close(*results, 1e-10)
 
 
 def test_three_axes_are_normalized_as_two():
     layer = drawn(make_norm("layer", 6))
     x = rows("float32")
-    found = laws.numpy(layer(x[None]))
+    found = numerics.numpy(layer(x[None]))
     np.testing.assert_allclose(found[0], layer(x), rtol=1e-6)
 
 
 @pytest.mark.parametrize("kind", ["layer", "rms"])
 def test_it_keeps_what_layers_keep(kind):
     kinds = {"layer": LayerNormalization, "rms": keras.layers.RMSNormalization}
-    laws.check_layer(lambda **o: kinds[kind](**o), rows())
+    layer_checks.check_layer(lambda **o: kinds[kind](**o), rows())
 
 
 def test_an_unknown_kind_is_refused():

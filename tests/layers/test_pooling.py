@@ -6,7 +6,9 @@ import pytest
 
 from keras_s2s.layers import MemoryPooling
 from keras_s2s.layers import RNNEncoder
-from tests import laws
+from tests import layer_checks
+from tests import numerics
+from tests import pairs
 
 RANDOM = np.random.default_rng(0)
 MEMORY = {
@@ -26,27 +28,27 @@ every_kind = pytest.mark.parametrize("kind", EXPECTED)
 
 @every_kind
 def test_it_is_what_numpy_gives(kind):
-    found = laws.numpy(MemoryPooling(kind)(MEMORY))
+    found = numerics.numpy(MemoryPooling(kind)(MEMORY))
     np.testing.assert_allclose(found, EXPECTED[kind], rtol=1e-5)
 
 
 @every_kind
 def test_it_keeps_what_a_layer_keeps(kind):
-    laws.check_layer(lambda **o: MemoryPooling(kind, **o), MEMORY)
+    layer_checks.check_layer(lambda **o: MemoryPooling(kind, **o), MEMORY)
 
 
 def test_a_classifier_is_saved_and_padding_changes_nothing(tmp_path):
-    encoder = RNNEncoder(laws.SOURCE_SIZE, 4, 5)
+    encoder = RNNEncoder(pairs.SOURCE_SIZE, 4, 5)
     source = encoder.make_input()
     pooled = MemoryPooling("max")(encoder(source))
     model = keras.Model(source, keras.layers.Dense(3)(pooled))
-    source_ids = laws.sentences()[0]
-    expected = laws.numpy(model(source_ids))
-    laws.assert_close(model(laws.pad(source_ids, 3)), expected, 1e-5)
-    laws.assert_close(model(source_ids[1:2, :1]), expected[1:2], 1e-5)
+    source_ids = pairs.sentences()[0]
+    expected = numerics.numpy(model(source_ids))
+    numerics.assert_close(model(pairs.pad(source_ids, 3)), expected, 1e-5)
+    numerics.assert_close(model(source_ids[1:2, :1]), expected[1:2], 1e-5)
     model.save(tmp_path / "classifier.keras")
     loaded = keras.saving.load_model(tmp_path / "classifier.keras")
-    laws.assert_close(loaded(source_ids), expected, 0)
+    numerics.assert_close(loaded(source_ids), expected, 0)
 
 
 def test_bad_kinds_are_named():

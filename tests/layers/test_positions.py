@@ -10,7 +10,8 @@ from keras_s2s.layers.positions import GridPositions
 from keras_s2s.layers.positions import Positions
 from keras_s2s.layers.positions import rotate
 from keras_s2s.layers.positions import sinusoids
-from tests import laws
+from tests import layer_checks
+from tests import numerics
 from tests.layers import transformers
 
 KINDS = ["sinusoidal", "learned", "rotary", None]
@@ -18,7 +19,7 @@ KINDS = ["sinusoidal", "learned", "rotary", None]
 
 @pytest.mark.parametrize("size", [1, 2, 6, 7])
 def test_sinusoids_are_those_of_a_loop(size):
-    found = laws.numpy(sinusoids(ops.arange(9), size, "float64"))
+    found = numerics.numpy(sinusoids(ops.arange(9), size, "float64"))
     for position in range(9):
         expected = transformers.sinusoid(position, size)
         np.testing.assert_allclose(found[position], expected, atol=1e-12)
@@ -26,7 +27,7 @@ def test_sinusoids_are_those_of_a_loop(size):
 
 def test_wavelengths_go_from_one_to_the_base():
     # Sines and cosines of 5 and of 5 / 10000.
-    found = laws.numpy(sinusoids(ops.array(5), 4, "float64"))
+    found = numerics.numpy(sinusoids(ops.array(5), 4, "float64"))
     angles = (5.0, 0.0005)
     expected = [math.sin(a) for a in angles] + [math.cos(a) for a in angles]
     np.testing.assert_allclose(found, expected)
@@ -34,14 +35,14 @@ def test_wavelengths_go_from_one_to_the_base():
 
 def test_far_positions_are_exact_in_half_precision():
     """float16 does not know 2049."""
-    full = laws.numpy(sinusoids(ops.array([2049]), 8, "float32"))
-    half = laws.numpy(sinusoids(ops.array([2049]), 8, "float16"))
+    full = numerics.numpy(sinusoids(ops.array([2049]), 8, "float32"))
+    half = numerics.numpy(sinusoids(ops.array([2049]), 8, "float16"))
     np.testing.assert_allclose(half, full, atol=1e-3)
 
 
 def test_rotation_is_that_of_a_loop():
     values = np.random.default_rng(0).normal(size=(2, 3, 4, 6))
-    found = laws.numpy(rotate(ops.array(values), ops.arange(4)))
+    found = numerics.numpy(rotate(ops.array(values), ops.arange(4)))
     for index in np.ndindex(2, 3, 4):
         expected = transformers.rotated(values[index], index[2])
         np.testing.assert_allclose(found[index], expected, atol=1e-12)
@@ -53,7 +54,7 @@ def test_products_of_rotated_vectors_depend_on_their_distance():
     def product(first, second):
         places = (ops.array([first]), ops.array([second]))
         turned = [
-            laws.numpy(rotate(ops.array(x), place))[0, 0, 0]
+            numerics.numpy(rotate(ops.array(x), place))[0, 0, 0]
             for x, place in zip((query, key), places)
         ]
         return turned[0] @ turned[1]
@@ -65,7 +66,7 @@ def test_products_of_rotated_vectors_depend_on_their_distance():
 @pytest.mark.parametrize("kind", KINDS)
 def test_it_keeps_what_a_layer_keeps(kind):
     inputs = np.random.default_rng(0).normal(size=(2, 3, 4))
-    laws.check_layer(
+    layer_checks.check_layer(
         lambda **o: Positions(kind, max_positions=5, **o),
         inputs,
         np.arange(3, dtype="int32"),
@@ -77,14 +78,16 @@ def test_it_keeps_what_a_layer_keeps(kind):
 def test_others_add_nothing(kind):
     inputs = np.ones((2, 3, 4), "float32")
     found = Positions(kind)(inputs, np.arange(3))
-    np.testing.assert_array_equal(laws.numpy(found), inputs)
+    np.testing.assert_array_equal(numerics.numpy(found), inputs)
 
 
 def test_learned_positions_are_rows_of_a_table():
     layer = Positions("learned", 5)
     layer.build((None, None, 2))
     layer.table.assign(np.arange(10.0).reshape(5, 2))
-    found = laws.numpy(layer(np.ones((1, 2, 2), "float32"), np.array([1, 4])))
+    found = numerics.numpy(
+        layer(np.ones((1, 2, 2), "float32"), np.array([1, 4]))
+    )
     assert found.tolist() == [[[3, 4], [9, 10]]]
 
 
@@ -100,12 +103,12 @@ def test_a_length_that_is_not_known_passes():
 @pytest.mark.parametrize("kind", ["sinusoidal", "learned", None])
 def test_grid_positions_keep_what_a_layer_keeps(kind):
     inputs = np.random.default_rng(0).normal(size=(2, 3, 2, 5))
-    laws.check_layer(lambda **o: GridPositions(kind, **o), inputs)
+    layer_checks.check_layer(lambda **o: GridPositions(kind, **o), inputs)
 
 
 def test_half_of_a_cell_tells_the_row_and_half_the_column():
     layer = GridPositions("sinusoidal", dtype="float64")
-    found = laws.numpy(layer(np.ones((1, 2, 3, 5))))
+    found = numerics.numpy(layer(np.ones((1, 2, 3, 5))))
     for row, column in np.ndindex(2, 3):
         place = [
             *transformers.sinusoid(row, 2),
@@ -119,7 +122,7 @@ def test_learned_grid_positions_are_rows_of_two_tables():
     layer.build((None, 3, 2, 2))
     layer.rows.table.assign([[1.0], [2.0], [3.0]])
     layer.columns.table.assign([[10.0], [20.0]])
-    found = laws.numpy(layer(np.zeros((1, 3, 2, 2), "float32")))
+    found = numerics.numpy(layer(np.zeros((1, 3, 2, 2), "float32")))
     assert found[0, 2].tolist() == [[3, 10], [3, 20]]
 
 

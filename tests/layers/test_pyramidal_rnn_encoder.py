@@ -5,7 +5,8 @@ import pytest
 
 from keras_s2s.layers.pyramidal_rnn_encoder import pair_steps
 from tests import encoders
-from tests import laws
+from tests import numerics
+from tests import pairs
 from tests.layers import recurrences
 
 
@@ -27,10 +28,10 @@ def slow(encoder, ids):
 def test_it_equals_a_slow_one_however_far_padded(name):
     """Lengths of 5, 1 and 3: with 3 layers a last step is alone twice."""
     encoder = encoders.drawn(name)
-    source_ids = laws.sentences()[0]
+    source_ids = pairs.sentences()[0]
     divisor = {"pyramidal": 2, "high pyramid": 4}[name]
     for more in (0, 1, 4):
-        memory = laws.numpy(encoder(laws.pad(source_ids, more)))
+        memory = numerics.numpy(encoder(pairs.pad(source_ids, more)))
         length = int(np.ceil((5 + more) / divisor))
         assert encoder.memory_length(5 + more) == length
         assert memory["mask"].shape == memory["outputs"].shape[:2]
@@ -38,19 +39,19 @@ def test_it_equals_a_slow_one_however_far_padded(name):
         for row, ids in enumerate(source_ids):
             outputs, states = slow(encoder, ids[ids != 0])
             found, size = memory["outputs"][row], len(outputs)
-            laws.assert_close(found[:size], outputs, 1e-12)
+            numerics.assert_close(found[:size], outputs, 1e-12)
             assert not np.any(found[size:])
             assert memory["mask"][row].tolist() == [
                 place < size for place in range(length)
             ]
             found = [state[row] for state in memory["state"]]
-            laws.assert_close(found, states, 1e-12)
+            numerics.assert_close(found, states, 1e-12)
 
 
 def test_a_pair_is_real_where_one_of_it_is():
     x = np.arange(1.0, 6.0).reshape(1, 5, 1)
     mask = np.array([[False, True, False, False, True]])
-    pairs, is_real = laws.numpy(pair_steps(x, mask))
+    pairs, is_real = numerics.numpy(pair_steps(x, mask))
     assert pairs.tolist() == [[[1, 2], [3, 4], [5, 0]]]
     assert is_real.tolist() == [[True, False, True]]
 

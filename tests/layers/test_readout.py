@@ -5,7 +5,8 @@ import pytest
 
 from keras_s2s.layers.readout import OutputLayer
 from keras_s2s.layers.readout import Readout
-from tests import laws
+from tests import layer_checks
+from tests import numerics
 
 random = np.random.default_rng(0)
 STATE, CONTEXT, TOKEN = (
@@ -18,7 +19,7 @@ STATE, CONTEXT, TOKEN = (
 def test_a_readout_adds_what_there_is(kind, has_context):
     layer = Readout(6, kind, has_context)
     layer.build(4, 3 if has_context else None, 5)
-    weights = {w.name: laws.numpy(w.value) for w in layer.weights}
+    weights = {w.name: numerics.numpy(w.value) for w in layer.weights}
     total = STATE @ weights["state_kernel"] + weights["bias"]
     context = token = None
     if has_context:
@@ -27,7 +28,7 @@ def test_a_readout_adds_what_there_is(kind, has_context):
     if kind == "deep":
         token = layer.project_token(TOKEN)
         total = total + TOKEN @ weights["token_kernel"]
-    laws.assert_close(layer(STATE, context, token), np.tanh(total), 1e-6)
+    numerics.assert_close(layer(STATE, context, token), np.tanh(total), 1e-6)
 
 
 def test_a_state_readout_is_the_state():
@@ -35,7 +36,7 @@ def test_a_state_readout_is_the_state():
     layer.build(4, 3, 5)
     assert layer.dim == 4 and not layer.weights
     assert layer.project_token(TOKEN) is None
-    laws.assert_close(layer(STATE, CONTEXT), STATE, 0)
+    numerics.assert_close(layer(STATE, CONTEXT), STATE, 0)
 
 
 def test_tied_logits_are_products_with_the_embedding():
@@ -43,12 +44,12 @@ def test_tied_logits_are_products_with_the_embedding():
     embeddings = random.normal(size=(7, 4)).astype("float32")
     found = layer(STATE, embeddings)
     assert [w.name for w in layer.weights] == ["bias"]
-    laws.assert_close(found, STATE @ embeddings.T, 1e-6)
+    numerics.assert_close(found, STATE @ embeddings.T, 1e-6)
 
 
 @pytest.mark.parametrize("kind", ["attentional", "state"])
 def test_a_readout_keeps_what_a_layer_keeps(kind):
-    laws.check_layer(
+    layer_checks.check_layer(
         lambda **o: Readout(6, kind, True, **o),
         STATE,
         CONTEXT,
@@ -59,7 +60,7 @@ def test_a_readout_keeps_what_a_layer_keeps(kind):
 @pytest.mark.parametrize("tied", [True, False])
 def test_an_output_layer_keeps_what_a_layer_keeps(tied):
     inputs = [STATE, np.ones((7, 4), "float32")] if tied else [STATE]
-    laws.check_layer(
+    layer_checks.check_layer(
         lambda **o: OutputLayer(7, tied, **o),
         *inputs,
         free_axes=0 if tied else 2,

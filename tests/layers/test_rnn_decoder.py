@@ -6,15 +6,18 @@ from keras import ops
 
 from keras_s2s.layers import RNNDecoder
 from tests import laws
+from tests import layer_checks
+from tests import numerics
+from tests import pairs
 from tests.layers import recurrences
 
 SIZES = {"vocabulary_size": 11, "embedding_dim": 4, "units": 5}
 
 
 def test_it_equals_a_slow_loop():
-    encoder, decoder = laws.pair("default", "float64")
-    source_ids, target_ids, _ = laws.sentences()
-    logits = laws.numpy(decoder(target_ids, encoder(source_ids)))
+    encoder, decoder = pairs.pair("default", "float64")
+    source_ids, target_ids, _ = pairs.sentences()
+    logits = numerics.numpy(decoder(target_ids, encoder(source_ids)))
     for row in range(3):
         source = source_ids[row][source_ids[row] != 0]
         target = target_ids[row][target_ids[row] != 0]
@@ -23,51 +26,53 @@ def test_it_equals_a_slow_loop():
         np.testing.assert_allclose(logits[row, : len(target)], expected)
 
 
-@pytest.mark.parametrize("name", laws.PAIRS)
+@pytest.mark.parametrize("name", pairs.PAIRS)
 def test_it_keeps_what_a_layer_keeps(name):
-    source_ids, target_ids, _ = laws.sentences()
-    memory = laws.pair(name)[0](source_ids)
-    laws.check_layer(
-        lambda **o: laws.make_layers(name, **o)[1],
+    source_ids, target_ids, _ = pairs.sentences()
+    memory = pairs.pair(name)[0](source_ids)
+    layer_checks.check_layer(
+        lambda **o: pairs.make_layers(name, **o)[1],
         target_ids,
-        laws.numpy(memory),
+        numerics.numpy(memory),
         free_axes=2,
     )
 
 
 @pytest.mark.parametrize("name", ["default", "unfed"])
 def test_a_padding_id_inside_a_target_cuts_nothing_off(name):
-    encoder, decoder = laws.pair(name, "float64")
-    memory = encoder(laws.sentences()[0])
+    encoder, decoder = pairs.pair(name, "float64")
+    memory = encoder(pairs.sentences()[0])
     # Padding as bos, as the only token, and in the middle.
     for ids in ([[0, 5, 6]] * 3, [[0]] * 3, [[2, 0, 0, 5]] * 3):
         ids = np.array(ids, "int32")
-        steps = laws.numpy(laws.run_steps(decoder, ids[:, None], memory))[:, 0]
-        laws.assert_close(decoder(ids, memory), steps, 1e-9)
+        steps = numerics.numpy(laws.run_steps(decoder, ids[:, None], memory))[
+            :, 0
+        ]
+        numerics.assert_close(decoder(ids, memory), steps, 1e-9)
 
 
 @pytest.mark.parametrize("name", ["default", "mean"])
 def test_a_source_of_only_padding_gives_no_nan(name):
-    encoder, decoder = laws.pair(name)
-    _, target_ids, labels = laws.sentences()
-    weights = laws.weights_of(encoder, decoder)
+    encoder, decoder = pairs.pair(name)
+    _, target_ids, labels = pairs.sentences()
+    weights = pairs.weights_of(encoder, decoder)
 
     def total():
         memory = encoder(np.zeros((3, 2), "int32"))
         return ops.sum(decoder(target_ids, memory))
 
-    value, gradients = laws.value_and_gradients(total, weights)
+    value, gradients = numerics.value_and_gradients(total, weights)
     for tensor in (value, *gradients):
-        assert np.all(np.isfinite(laws.numpy(tensor)))
+        assert np.all(np.isfinite(numerics.numpy(tensor)))
 
 
 @pytest.mark.parametrize("name", ["default", "unfed"])
 def test_dropout_acts_in_training_only(name):
-    encoder, decoder = laws.make_layers(name, dropout=0.5)
-    source_ids, target_ids, _ = laws.sentences()
+    encoder, decoder = pairs.make_layers(name, dropout=0.5)
+    source_ids, target_ids, _ = pairs.sentences()
     memory = encoder(source_ids, training=False)
     first, second, trained = (
-        laws.numpy(decoder(target_ids, memory, training=training))
+        numerics.numpy(decoder(target_ids, memory, training=training))
         for training in (False, False, True)
     )
     np.testing.assert_array_equal(first, second)
@@ -75,7 +80,7 @@ def test_dropout_acts_in_training_only(name):
 
 
 def test_its_weights_are_counted_by_hand():
-    _, decoder = laws.pair("default")
+    _, decoder = pairs.pair("default")
     embedding = 11 * 4
     bridge = 2 * (20 * 5 + 5)
     cell = (4 + 5 + 5) * 20 + 20
@@ -87,7 +92,7 @@ def test_its_weights_are_counted_by_hand():
 
 
 def test_tied_embeddings_are_one_matrix():
-    _, decoder = laws.pair("dot")
+    _, decoder = pairs.pair("dot")
     shapes = [tuple(weight.shape) for weight in decoder.weights]
     assert shapes.count((11, 4)) == 1 and (4, 11) not in shapes
 
@@ -125,7 +130,7 @@ def test_tied_embeddings_are_one_matrix():
     ],
 )
 def test_bad_arguments_are_named(options, message):
-    source_ids, target_ids, _ = laws.sentences()
-    encoder, _ = laws.pair("default")
+    source_ids, target_ids, _ = pairs.sentences()
+    encoder, _ = pairs.pair("default")
     with pytest.raises(ValueError, match=message):
         RNNDecoder(**{**SIZES, **options})(target_ids, encoder(source_ids))

@@ -5,8 +5,10 @@ import pytest
 from keras import ops
 
 from keras_s2s.layers import RNNEncoder
-from tests import laws
+from tests import layer_checks
 from tests import loops
+from tests import numerics
+from tests import pairs
 from tests.layers import recurrences
 
 
@@ -19,9 +21,9 @@ def gnmt():
 
 @pytest.mark.parametrize("name", ["luong", "dot", "gnmt", "cho"])
 def test_it_equals_a_slow_loop(name):
-    encoder = gnmt() if name == "gnmt" else laws.pair(name, "float64")[0]
-    source_ids = laws.sentences()[0]
-    memory = laws.numpy(encoder(source_ids))
+    encoder = gnmt() if name == "gnmt" else pairs.pair(name, "float64")[0]
+    source_ids = pairs.sentences()[0]
+    memory = numerics.numpy(encoder(source_ids))
     np.testing.assert_array_equal(memory["mask"], source_ids != 0)
     for row, ids in enumerate(source_ids):
         ids = ids[ids != 0]
@@ -35,20 +37,20 @@ def test_it_equals_a_slow_loop(name):
 
 @pytest.mark.parametrize("name", ["default", "luong"])
 def test_it_keeps_what_a_layer_keeps(name):
-    laws.check_layer(
-        lambda **o: laws.make_layers(name, **o)[0],
-        laws.sentences()[0],
+    layer_checks.check_layer(
+        lambda **o: pairs.make_layers(name, **o)[0],
+        pairs.sentences()[0],
         free_axes=2,
     )
 
 
 def test_a_row_of_only_padding_gives_zeros():
-    encoder, _ = laws.pair("luong", "float64")
-    memory = laws.numpy(encoder(np.array([[0, 0], [5, 0]])))
+    encoder, _ = pairs.pair("luong", "float64")
+    memory = numerics.numpy(encoder(np.array([[0, 0], [5, 0]])))
     for tensor in (memory["outputs"], *memory["state"]):
         assert not np.any(tensor[0])
         assert np.all(np.isfinite(tensor))
-    memory = laws.numpy(encoder(np.zeros((1, 3), "int32")))
+    memory = numerics.numpy(encoder(np.zeros((1, 3), "int32")))
     assert not np.any(memory["outputs"])
 
 
@@ -57,14 +59,14 @@ def test_another_id_may_be_padding():
     encoder = RNNEncoder(13, 4, 5, pad_id=7, **options)
     padded = encoder(np.array([[0, 5, 7, 7]]))
     alone = encoder(np.array([[0, 5]]))
-    laws.assert_close(padded["state"], alone["state"], 1e-12)
+    numerics.assert_close(padded["state"], alone["state"], 1e-12)
 
 
 def test_dropout_acts_in_training_only():
     encoder = RNNEncoder(13, 4, 5, num_layers=2, dropout=0.5)
-    source_ids = ops.convert_to_tensor(laws.sentences()[0])
+    source_ids = ops.convert_to_tensor(pairs.sentences()[0])
     first, second, trained = (
-        laws.numpy(encoder(source_ids, training=training)["outputs"])
+        numerics.numpy(encoder(source_ids, training=training)["outputs"])
         for training in (False, False, True)
     )
     np.testing.assert_array_equal(first, second)
@@ -72,7 +74,7 @@ def test_dropout_acts_in_training_only():
 
 
 def test_its_weights_are_counted_by_hand():
-    encoder, _ = laws.pair("default")
+    encoder, _ = pairs.pair("default")
     # An embedding; in each direction (4 + 5) x 20 and a bias of 20.
     assert encoder.count_params() == 13 * 4 + 2 * (9 * 20 + 20)
 
@@ -80,7 +82,7 @@ def test_its_weights_are_counted_by_hand():
 def test_upper_layers_may_run_forward_alone():
     encoder = gnmt()
     assert [len(cells) for cells in encoder.cells] == [2, 1, 1]
-    memory = encoder(laws.sentences()[0])
+    memory = encoder(pairs.sentences()[0])
     sizes = [state.shape[-1] for state in memory["state"]]
     assert sizes == [10, 5, 5]
     # What a layer of 2 x 5 makes cannot be added to one of 5.
@@ -93,10 +95,10 @@ def test_none_of_the_layers_may_run_backward():
     options = {"num_layers": 2, "dtype": "float64"}
     encoder = RNNEncoder(13, 4, 5, bidirectional_layers=0, **options)
     other = RNNEncoder(13, 4, 5, bidirectional=False, **options)
-    source_ids = laws.sentences()[0]
+    source_ids = pairs.sentences()[0]
     encoder(source_ids), other(source_ids)
     other.set_weights(encoder.get_weights())
-    laws.assert_close(encoder(source_ids), other(source_ids), 1e-12)
+    numerics.assert_close(encoder(source_ids), other(source_ids), 1e-12)
 
 
 @pytest.mark.parametrize(

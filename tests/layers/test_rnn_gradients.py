@@ -4,8 +4,8 @@ import itertools
 
 import pytest
 
-from tests import laws
 from tests import loops
+from tests import pairs
 
 TARGETS = [[2, 5, 6], [2, 8, 0]]
 MASK = [[1, 1, 1, 1], [1, 1, 0, 0]]
@@ -68,4 +68,4 @@ def test_normalized_cells_are_loops_of_steps():
 @pytest.mark.parametrize("name", ["default", "unfed"])
 def test_odd_rows_give_what_a_loop_gives(name, rows):
     ids = loops.ODD_ROWS[rows]
-    loops.check_pair_is_a_loop(*laws.pair(name, "float64"), ids, ids)
+    loops.check_pair_is_a_loop(*pairs.pair(name, "float64"), ids, ids)

@@ -6,7 +6,7 @@ import numpy as np
 from keras_s2s.layers.rows import AllRows
 from keras_s2s.layers.rows import RealRows
 from keras_s2s.layers.rows import arrange_rows
-from tests import laws
+from tests import numerics
 
 MASK = np.array([[True, True, False], [True, False, False]])
 GRID = np.arange(12.0, dtype="float32").reshape(2, 3, 2)
@@ -14,16 +14,16 @@ GRID = np.arange(12.0, dtype="float32").reshape(2, 3, 2)
 
 def test_all_rows_are_a_reshape():
     rows = AllRows((2, 3))
-    flat = laws.numpy(rows.pack(keras.ops.convert_to_tensor(GRID)))
+    flat = numerics.numpy(rows.pack(keras.ops.convert_to_tensor(GRID)))
     np.testing.assert_array_equal(flat, GRID.reshape(6, 2))
-    np.testing.assert_array_equal(laws.numpy(rows.unpack(flat)), GRID)
+    np.testing.assert_array_equal(numerics.numpy(rows.unpack(flat)), GRID)
 
 
 def test_real_rows_leave_padding_out():
     rows = RealRows(keras.ops.convert_to_tensor(MASK))
-    flat = laws.numpy(rows.pack(keras.ops.convert_to_tensor(GRID)))
+    flat = numerics.numpy(rows.pack(keras.ops.convert_to_tensor(GRID)))
     np.testing.assert_array_equal(flat, [[0, 1], [2, 3], [6, 7]])
-    grid = laws.numpy(rows.unpack(keras.ops.convert_to_tensor(flat)))
+    grid = numerics.numpy(rows.unpack(keras.ops.convert_to_tensor(flat)))
     np.testing.assert_array_equal(grid, GRID * MASK[..., None])
 
 
@@ -32,16 +32,16 @@ def test_gradients_go_the_other_way():
     grid = keras.Variable(GRID)
     flat = keras.Variable(np.ones((3, 2), "float32"))
     weighing = np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]], "float32")
-    _, (found,) = laws.value_and_gradients(
+    _, (found,) = numerics.value_and_gradients(
         lambda: keras.ops.sum(rows.pack(grid.value) * weighing), [grid]
     )
     expected = np.zeros((2, 3, 2))
     expected[0, 0], expected[0, 1], expected[1, 0] = weighing
-    np.testing.assert_array_equal(laws.numpy(found), expected)
-    _, (found,) = laws.value_and_gradients(
+    np.testing.assert_array_equal(numerics.numpy(found), expected)
+    _, (found,) = numerics.value_and_gradients(
         lambda: keras.ops.sum(rows.unpack(flat.value) * GRID), [flat]
     )
-    np.testing.assert_array_equal(laws.numpy(found), GRID[MASK])
+    np.testing.assert_array_equal(numerics.numpy(found), GRID[MASK])
 
 
 def test_xla_gets_every_row():

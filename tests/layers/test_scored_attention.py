@@ -1,8 +1,5 @@
 """What attentions take their scores from."""
 
-import doctest
-import importlib
-
 import numpy as np
 import pytest
 
@@ -11,7 +8,7 @@ from keras_s2s.layers import LocalAttention
 from keras_s2s.layers import MonotonicChunkwiseAttention
 from keras_s2s.layers import MultiHeadAttention
 from keras_s2s.layers import MultiplicativeAttention
-from tests import laws
+from tests import layer_checks
 
 
 def inputs():
@@ -41,7 +38,7 @@ def test_a_score_is_a_name_or_a_layer():
 
 
 def test_layers_as_scores_are_saved():
-    laws.check_layer(
+    layer_checks.check_layer(
         lambda **o: MonotonicChunkwiseAttention(
             score=AdditiveAttention(3, True, **o),
             chunk_score=MultiplicativeAttention("scaled", **o),
@@ -67,13 +64,6 @@ def test_layers_as_scores_are_saved():
 def test_bad_arguments_are_named(options, message):
     with pytest.raises(ValueError, match=message):
         LocalAttention(**options)
-
-
-@pytest.mark.parametrize("kind", ["coverage", "local", "monotonic"])
-def test_the_examples_run(kind):
-    name = f"keras_s2s.layers.{kind}_attention"
-    outcome = doctest.testmod(importlib.import_module(name))
-    assert outcome.failed == 0 and outcome.attempted > 2
 
 
 def test_a_bad_chunk_score_is_named():

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from tests import encoders
-from tests import laws
+from tests import layer_checks
+from tests import numerics
+from tests import pairs
 
 every_encoder = pytest.mark.parametrize(
     "name", ["convolutional", "pyramidal", "pooling"]
@@ -13,9 +15,9 @@ every_encoder = pytest.mark.parametrize(
 
 @every_encoder
 def test_it_keeps_what_a_layer_keeps(name):
-    laws.check_layer(
+    layer_checks.check_layer(
         lambda **o: encoders.make_encoder(name, **o),
-        laws.sentences()[0],
+        pairs.sentences()[0],
         free_axes=2,
     )
 
@@ -23,7 +25,7 @@ def test_it_keeps_what_a_layer_keeps(name):
 @every_encoder
 def test_a_row_of_only_padding_gives_zeros(name):
     encoder = encoders.drawn(name)
-    memory = laws.numpy(encoder(np.array([[0, 0], [5, 0]])))
+    memory = numerics.numpy(encoder(np.array([[0, 0], [5, 0]])))
     for tensor in (memory["outputs"], *memory.get("state", [])):
         assert not np.any(tensor[0])
         assert np.any(tensor[1]) and np.all(np.isfinite(tensor))
@@ -32,19 +34,21 @@ def test_a_row_of_only_padding_gives_zeros(name):
 @every_encoder
 def test_another_id_may_be_padding(name):
     encoder = encoders.make_encoder(name, pad_id=7, dtype="float64")
-    padded = laws.numpy(encoder(np.array([[0, 5, 6, 7, 7]])))
-    alone = laws.numpy(encoder(np.array([[0, 5, 6]])))
+    padded = numerics.numpy(encoder(np.array([[0, 5, 6, 7, 7]])))
+    alone = numerics.numpy(encoder(np.array([[0, 5, 6]])))
     length = encoder.memory_length(3)
-    laws.assert_close(padded["outputs"][:, :length], alone["outputs"], 1e-12)
+    numerics.assert_close(
+        padded["outputs"][:, :length], alone["outputs"], 1e-12
+    )
     assert np.sum(padded["mask"]) == length
 
 
 @every_encoder
 def test_dropout_acts_in_training_only(name):
     encoder = encoders.drawn(name, dropout=0.5, positions=None)
-    source_ids = laws.sentences()[0]
+    source_ids = pairs.sentences()[0]
     first, second, trained = (
-        laws.numpy(encoder(source_ids, training=training)["outputs"])
+        numerics.numpy(encoder(source_ids, training=training)["outputs"])
         for training in (False, None, True)
     )
     np.testing.assert_array_equal(first, second)
@@ -52,7 +56,7 @@ def test_dropout_acts_in_training_only(name):
     # With embeddings of 0, what layers hand on is all that is left to drop.
     encoder.embedding.embeddings.assign(np.zeros((13, 4)))
     first, trained = (
-        laws.numpy(encoder(source_ids, training=training)["outputs"])
+        numerics.numpy(encoder(source_ids, training=training)["outputs"])
         for training in (False, True)
     )
     assert np.any(first != trained) == (name != "pooling")

@@ -7,45 +7,48 @@ from keras import ops
 from keras_s2s.layers import TransformerDecoder
 from keras_s2s.models.compiled import supporting_jit
 from tests import laws
+from tests import layer_checks
+from tests import numerics
+from tests import pairs
 from tests.layers import transformers
 from tests.layers.test_transformer_encoder import BAD_ARGUMENTS
 
-every_pair = pytest.mark.parametrize("name", laws.TRANSFORMER_PAIRS)
+every_pair = pytest.mark.parametrize("name", pairs.TRANSFORMER_PAIRS)
 
 
 @every_pair
 def test_it_equals_a_slow_one(name):
-    encoder, decoder = laws.pair(name, "float64")
-    source_ids, target_ids, _ = laws.sentences()
-    logits = laws.numpy(decoder(target_ids, encoder(source_ids)))
+    encoder, decoder = pairs.pair(name, "float64")
+    source_ids, target_ids, _ = pairs.sentences()
+    logits = numerics.numpy(decoder(target_ids, encoder(source_ids)))
     for row in range(3):
         source = source_ids[row][source_ids[row] != 0]
         target = target_ids[row][target_ids[row] != 0]
         memory = transformers.encode(encoder, source)
         expected = transformers.decode(decoder, target, memory)
-        laws.assert_close(logits[row, : len(target)], expected, 1e-7)
+        numerics.assert_close(logits[row, : len(target)], expected, 1e-7)
 
 
 @every_pair
 def test_it_keeps_what_a_layer_keeps(name):
-    source_ids, target_ids, _ = laws.sentences()
-    memory = laws.pair(name)[0](source_ids)
-    laws.check_layer(
-        lambda **o: laws.make_decoder(name, **o),
+    source_ids, target_ids, _ = pairs.sentences()
+    memory = pairs.pair(name)[0](source_ids)
+    layer_checks.check_layer(
+        lambda **o: pairs.make_decoder(name, **o),
         target_ids,
-        laws.numpy(memory),
+        numerics.numpy(memory),
         free_axes=2,
     )
 
 
 def test_its_alignment_is_that_of_the_last_layer():
-    encoder, decoder = laws.pair("transformer", "float64")
-    source_ids, target_ids, _ = laws.sentences()
+    encoder, decoder = pairs.pair("transformer", "float64")
+    source_ids, target_ids, _ = pairs.sentences()
     memory = encoder(source_ids)
     state = decoder.initial_state(memory, 1, 1)
     ids = ops.convert_to_tensor(target_ids[:, :1])
     _, state = decoder.step(ids, state, decoder.prepare(memory), ops.array(0))
-    weights = laws.numpy(state["alignment"])
+    weights = numerics.numpy(state["alignment"])
     assert weights.shape == (3, 1, 5)
     np.testing.assert_allclose(weights.sum(-1), 1.0)
     assert not np.any(weights[:, 0][source_ids == 0])
@@ -53,8 +56,8 @@ def test_its_alignment_is_that_of_the_last_layer():
 
 
 def test_a_memory_and_its_keys_are_never_repeated_for_beams():
-    encoder, decoder = laws.pair("grouped")
-    source_ids = laws.sentences()[0]
+    encoder, decoder = pairs.pair("grouped")
+    source_ids = pairs.sentences()[0]
     contexts = decoder.prepare(encoder(source_ids))["layers"]
     assert len(contexts) == 1
     # Two heads of keys, transposed, and values, of size 2.
@@ -64,8 +67,8 @@ def test_a_memory_and_its_keys_are_never_repeated_for_beams():
 
 def test_a_past_is_seen_through_the_beams_that_wrote_it():
     """What a search does: beams change places, the cache does not."""
-    encoder, decoder = laws.pair("llama", "float64")
-    source_ids, target_ids, _ = laws.sentences()
+    encoder, decoder = pairs.pair("llama", "float64")
+    source_ids, target_ids, _ = pairs.sentences()
     memory = encoder(source_ids[:1])
     context = decoder.prepare(memory)
     state = decoder.initial_state(memory, 2, 3)
@@ -80,59 +83,61 @@ def test_a_past_is_seen_through_the_beams_that_wrote_it():
     # Both come from the second beam.
     for beam, ids in enumerate([[2, 6, 7], [2, 6, 8]]):
         whole = decoder(np.array([ids]), memory)
-        laws.assert_close(logits[:, beam], whole[:, -1], 1e-9)
+        numerics.assert_close(logits[:, beam], whole[:, -1], 1e-9)
 
 
 @pytest.mark.parametrize("name", ["transformer", "llama"])
 def test_a_padding_id_inside_a_target_cuts_nothing_off(name):
-    encoder, decoder = laws.pair(name, "float64")
-    memory = encoder(laws.sentences()[0])
+    encoder, decoder = pairs.pair(name, "float64")
+    memory = encoder(pairs.sentences()[0])
     # Padding as bos, as the only token, and in the middle.
     for ids in ([[0, 5, 6]] * 3, [[0]] * 3, [[2, 0, 0, 5]] * 3):
         ids = np.array(ids, "int32")
-        steps = laws.numpy(laws.run_steps(decoder, ids[:, None], memory))[:, 0]
-        laws.assert_close(decoder(ids, memory), steps, 1e-9)
+        steps = numerics.numpy(laws.run_steps(decoder, ids[:, None], memory))[
+            :, 0
+        ]
+        numerics.assert_close(decoder(ids, memory), steps, 1e-9)
 
 
 @pytest.mark.parametrize("name", ["transformer", "unplaced"])
 def test_a_source_of_only_padding_gives_no_nan(name):
-    encoder, decoder = laws.pair(name)
-    _, target_ids, _ = laws.sentences()
-    weights = laws.weights_of(encoder, decoder)
+    encoder, decoder = pairs.pair(name)
+    _, target_ids, _ = pairs.sentences()
+    weights = pairs.weights_of(encoder, decoder)
 
     def total():
         memory = encoder(np.zeros((3, 2), "int32"))
         return ops.sum(decoder(target_ids, memory))
 
-    value, gradients = laws.value_and_gradients(total, weights)
+    value, gradients = numerics.value_and_gradients(total, weights)
     for tensor in (value, *gradients):
-        assert np.all(np.isfinite(laws.numpy(tensor)))
+        assert np.all(np.isfinite(numerics.numpy(tensor)))
 
 
 @every_pair
 def test_features_of_padding_are_0_whatever_rows_there_are(name):
-    encoder, decoder = laws.pair(name)
-    source_ids, target_ids, _ = laws.sentences()
+    encoder, decoder = pairs.pair(name)
+    source_ids, target_ids, _ = pairs.sentences()
     memory = encoder(source_ids)
     found = []
     for compiled in (False, True):
         with supporting_jit([decoder] if compiled else []):
-            found.append(laws.numpy(decoder.features(target_ids, memory)))
+            found.append(numerics.numpy(decoder.features(target_ids, memory)))
     for features in found:
         assert np.all(features[target_ids == 0] == 0)
-    laws.assert_close(found[1], found[0], 1e-5)
+    numerics.assert_close(found[1], found[0], 1e-5)
 
 
 @pytest.mark.parametrize(
     "option", ["dropout", "attention_dropout", "hidden_dropout"]
 )
 def test_dropout_acts_in_training_only(option):
-    encoder, _ = laws.pair("transformer")
+    encoder, _ = pairs.pair("transformer")
     decoder = TransformerDecoder(11, 8, 6, 1, 2, **{option: 0.5})
-    source_ids, target_ids, _ = laws.sentences()
+    source_ids, target_ids, _ = pairs.sentences()
     memory = encoder(source_ids)
     first, second, trained = (
-        laws.numpy(decoder(target_ids, memory, training=training))
+        numerics.numpy(decoder(target_ids, memory, training=training))
         for training in (False, False, True)
     )
     np.testing.assert_array_equal(first, second)
@@ -140,7 +145,7 @@ def test_dropout_acts_in_training_only(option):
 
 
 def test_its_weights_are_counted_by_hand():
-    _, decoder = laws.pair("transformer")
+    _, decoder = pairs.pair("transformer")
     norm, self_attention = 2 * 8, (8 + 1) * 3 * 8 + (8 + 1) * 8
     memory_attention = (8 + 1) * 8 + (8 + 1) * 2 * 8 + (8 + 1) * 8
     feed_forward = (8 + 1) * 6 + (6 + 1) * 8
@@ -150,7 +155,7 @@ def test_its_weights_are_counted_by_hand():
 
 
 def test_shared_and_tied_embeddings_are_one_matrix():
-    model = laws.model_of("grouped")
+    model = pairs.model_of("grouped")
     shapes = [tuple(weight.shape) for weight in model.weights]
     assert shapes.count((13, 8)) == 1 and (8, 13) not in shapes
 
@@ -159,12 +164,12 @@ def test_shared_and_tied_embeddings_are_one_matrix():
 def test_bad_arguments_are_named_at_once(options, message):
     with pytest.raises(ValueError, match=message):
         TransformerDecoder(
-            **{"vocabulary_size": 11, **laws.TRANSFORMER_SIZES, **options}
+            **{"vocabulary_size": 11, **pairs.TRANSFORMER_SIZES, **options}
         )
 
 
 def test_more_tokens_than_learned_positions_are_refused():
-    encoder, _ = laws.pair("transformer")
+    encoder, _ = pairs.pair("transformer")
     memory = encoder(np.array([[5, 6]]))
     decoder = TransformerDecoder(
         13, 4, 6, 1, 2, positions="learned", max_positions=3

@@ -6,52 +6,54 @@ from keras import ops
 
 from keras_s2s.layers import TransformerEncoder
 from tests import encoders
-from tests import laws
+from tests import layer_checks
+from tests import numerics
+from tests import pairs
 from tests.layers import transformers
 
-every_pair = pytest.mark.parametrize("name", laws.TRANSFORMER_PAIRS)
+every_pair = pytest.mark.parametrize("name", pairs.TRANSFORMER_PAIRS)
 
 
 @every_pair
 def test_it_equals_a_slow_one(name):
-    encoder, _ = laws.pair(name, "float64")
+    encoder, _ = pairs.pair(name, "float64")
     # TensorFlow takes the root of 2 in GELU as a float32.
     encoders.check_equals_slow(encoder, transformers.encode, 1e-7)
 
 
 @every_pair
 def test_it_keeps_what_a_layer_keeps(name):
-    laws.check_layer(
-        lambda **o: laws.make_encoder(name, **o),
-        laws.sentences()[0],
+    layer_checks.check_layer(
+        lambda **o: pairs.make_encoder(name, **o),
+        pairs.sentences()[0],
         free_axes=2,
     )
 
 
 @pytest.mark.parametrize("name", ["transformer", "unplaced"])
 def test_a_row_of_only_padding_gives_zeros(name):
-    encoder, _ = laws.pair(name, "float64")
-    outputs = laws.numpy(encoder(np.array([[0, 0], [5, 0]]))["outputs"])
+    encoder, _ = pairs.pair(name, "float64")
+    outputs = numerics.numpy(encoder(np.array([[0, 0], [5, 0]]))["outputs"])
     assert not np.any(outputs[0]) and np.all(np.isfinite(outputs))
-    outputs = laws.numpy(encoder(np.zeros((1, 3), "int32"))["outputs"])
+    outputs = numerics.numpy(encoder(np.zeros((1, 3), "int32"))["outputs"])
     assert not np.any(outputs)
 
 
 def test_another_id_may_be_padding():
     encoder = TransformerEncoder(13, 4, 6, 1, 2, pad_id=7, dtype="float64")
-    padded = laws.numpy(encoder(np.array([[0, 5, 7, 7]])))
-    alone = laws.numpy(encoder(np.array([[0, 5]])))
-    laws.assert_close(padded["outputs"][:, :2], alone["outputs"], 1e-12)
+    padded = numerics.numpy(encoder(np.array([[0, 5, 7, 7]])))
+    alone = numerics.numpy(encoder(np.array([[0, 5]])))
+    numerics.assert_close(padded["outputs"][:, :2], alone["outputs"], 1e-12)
     assert padded["mask"].tolist() == [[True, True, False, False]]
 
 
 def test_no_position_leaves_the_order_unseen():
-    encoder, _ = laws.pair("unplaced", "float64")
+    encoder, _ = pairs.pair("unplaced", "float64")
     first, second = (
-        laws.numpy(encoder(np.array([ids]))["outputs"])[0]
+        numerics.numpy(encoder(np.array([ids]))["outputs"])[0]
         for ids in ([5, 6, 7], [7, 5, 6])
     )
-    laws.assert_close(first, second[[1, 2, 0]], 1e-12)
+    numerics.assert_close(first, second[[1, 2, 0]], 1e-12)
 
 
 @pytest.mark.parametrize(
@@ -59,9 +61,9 @@ def test_no_position_leaves_the_order_unseen():
 )
 def test_dropout_acts_in_training_only(option):
     encoder = TransformerEncoder(13, 4, 6, 1, 2, **{option: 0.5})
-    source_ids = ops.convert_to_tensor(laws.sentences()[0])
+    source_ids = ops.convert_to_tensor(pairs.sentences()[0])
     first, second, trained = (
-        laws.numpy(encoder(source_ids, training=training)["outputs"])
+        numerics.numpy(encoder(source_ids, training=training)["outputs"])
         for training in (False, False, True)
     )
     np.testing.assert_array_equal(first, second)
@@ -69,18 +71,18 @@ def test_dropout_acts_in_training_only(option):
 
 
 def test_its_weights_are_counted_by_hand():
-    encoder, _ = laws.pair("transformer")
+    encoder, _ = pairs.pair("transformer")
     norm, attention = 2 * 8, (8 + 1) * 3 * 8 + (8 + 1) * 8
     feed_forward = (8 + 1) * 6 + (6 + 1) * 8
     layer = attention + feed_forward + 2 * norm
     assert encoder.count_params() == 13 * 8 + 2 * layer + norm
-    encoder, _ = laws.pair("llama")
+    encoder, _ = pairs.pair("llama")
     # One key and one value head of 4; gated; norms without a bias.
     attention = (8 + 1) * (8 + 4 + 4) + (8 + 1) * 8
     feed_forward = (8 + 1) * 2 * 6 + (6 + 1) * 8
     layer = attention + feed_forward + 2 * 8
     assert encoder.count_params() == 13 * 8 + layer + 8
-    encoder, _ = laws.pair("grouped")
+    encoder, _ = pairs.pair("grouped")
     # Two key and value heads of 2; learned positions.
     attention = (8 + 1) * (8 + 4 + 4) + (8 + 1) * 8
     feed_forward = (8 + 1) * 6 + (6 + 1) * 8
@@ -148,7 +150,7 @@ BAD_ARGUMENTS = [
 def test_bad_arguments_are_named_at_once(options, message):
     with pytest.raises(ValueError, match=message):
         TransformerEncoder(
-            **{"vocabulary_size": 13, **laws.TRANSFORMER_SIZES, **options}
+            **{"vocabulary_size": 13, **pairs.TRANSFORMER_SIZES, **options}
         )
 
 
@@ -156,7 +158,7 @@ def test_bad_arguments_are_named_at_once(options, message):
     "name", ["vocabulary_size", "embedding_dim", "hidden_dim", "num_heads"]
 )
 def test_a_size_that_is_no_integer_is_refused(name):
-    options = {"vocabulary_size": 13, **laws.TRANSFORMER_SIZES, name: 4.0}
+    options = {"vocabulary_size": 13, **pairs.TRANSFORMER_SIZES, name: 4.0}
     with pytest.raises(TypeError, match=f"`{name}` must be an integer >= 1"):
         TransformerEncoder(**options)
 

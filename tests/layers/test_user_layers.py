@@ -12,6 +12,9 @@ from keras_s2s.layers import Encoder
 from keras_s2s.models import InferenceModel
 from keras_s2s.models import Seq2Seq
 from tests import laws
+from tests import layer_checks
+from tests import numerics
+from tests import pairs
 
 
 @keras.saving.register_keras_serializable(package="tests")
@@ -76,9 +79,9 @@ class SumDecoder(Decoder):
 
 @functools.cache
 def user_pair(dtype="float32"):
-    return laws.build(
-        WordsEncoder(laws.SOURCE_SIZE, dtype=dtype),
-        SumDecoder(laws.TARGET_SIZE, dtype=dtype),
+    return pairs.build(
+        WordsEncoder(pairs.SOURCE_SIZE, dtype=dtype),
+        SumDecoder(pairs.TARGET_SIZE, dtype=dtype),
     )
 
 
@@ -114,18 +117,22 @@ def test_searches_keep_their_laws(search):
 
 
 def test_they_keep_what_layers_keep():
-    source_ids, target_ids, _ = laws.sentences()
+    source_ids, target_ids, _ = pairs.sentences()
     memory = user_pair()[0](source_ids)
-    laws.check_layer(lambda **o: WordsEncoder(13, **o), source_ids, free_axes=2)
-    laws.check_layer(lambda **o: SumDecoder(11, **o), target_ids, memory)
+    layer_checks.check_layer(
+        lambda **o: WordsEncoder(13, **o), source_ids, free_axes=2
+    )
+    layer_checks.check_layer(
+        lambda **o: SumDecoder(11, **o), target_ids, memory
+    )
 
 
 def test_they_are_saved_and_loaded(tmp_path):
     inference = InferenceModel(user_model(), max_length=4)
     inference.save(tmp_path / "x.keras")
-    source_ids = laws.sentences()[0]
+    source_ids = pairs.sentences()[0]
     loaded = keras.saving.load_model(tmp_path / "x.keras")
-    laws.assert_close(loaded(source_ids), inference(source_ids), 0)
+    numerics.assert_close(loaded(source_ids), inference(source_ids), 0)
 
 
 @keras.saving.register_keras_serializable(package="tests")
@@ -148,7 +155,7 @@ def test_an_encoder_may_read_numbers():
     model = Seq2Seq(VectorEncoder(), SumDecoder(11))
     vectors = np.random.default_rng(0).normal(size=(3, 4, 2))
     vectors = vectors.astype("float32")
-    logits = model({"vectors": vectors, "target_ids": laws.sentences()[1]})
+    logits = model({"vectors": vectors, "target_ids": pairs.sentences()[1]})
     assert logits.shape == (3, 4, 11)
     inference = InferenceModel(model, max_length=4)
     result = inference.predict(vectors, verbose=0)

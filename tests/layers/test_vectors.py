@@ -10,7 +10,9 @@ from keras_s2s.layers import RNNVectorEncoder
 from keras_s2s.layers import TransformerVectorDecoder
 from keras_s2s.layers import TransformerVectorEncoder
 from keras_s2s.layers.embedding import VectorEmbedding
-from tests import laws
+from tests import layer_checks
+from tests import numerics
+from tests import pairs
 from tests.layers import recurrences
 
 NAN = np.nan
@@ -27,7 +29,7 @@ every_decoder = pytest.mark.parametrize("make", DECODERS.values(), ids=DECODERS)
 
 
 def sources():
-    return laws.as_vectors(laws.sentences()[0], seed=0)
+    return pairs.as_vectors(pairs.sentences()[0], seed=0)
 
 
 @pytest.mark.parametrize("scale", [False, True])
@@ -40,7 +42,7 @@ def test_a_missing_value_is_zero_and_adds_its_vector(scale):
     )
     layer.set_weights([kernel, missing, bias])
     factor = 2.0 if scale else 1.0  # the root of 4
-    found = laws.numpy(layer(np.array([[[3.0, 5.0], [3.0, NAN]]])))
+    found = numerics.numpy(layer(np.array([[[3.0, 5.0], [3.0, NAN]]])))
     expected = 3 * kernel[0] + 5 * kernel[1] + bias
     np.testing.assert_allclose(found[0, 0], factor * expected, rtol=1e-5)
     expected = 3 * kernel[0] + missing[1] + bias
@@ -52,24 +54,24 @@ def test_an_embedding_starts_with_variance_one_and_missing_as_zero(scale):
     keras.utils.set_random_seed(0)
     layer = VectorEmbedding(5, 300, scale=scale)
     vectors = np.random.default_rng(0).normal(size=(200, 5))
-    assert np.var(laws.numpy(layer(vectors))) == pytest.approx(1.0, rel=0.1)
+    assert np.var(numerics.numpy(layer(vectors))) == pytest.approx(1.0, rel=0.1)
     vectors[:, 2] = NAN
-    holes = laws.numpy(layer(vectors))
+    holes = numerics.numpy(layer(vectors))
     vectors[:, 2] = 0.0
-    np.testing.assert_array_equal(holes, laws.numpy(layer(vectors)))
+    np.testing.assert_array_equal(holes, numerics.numpy(layer(vectors)))
 
 
 def test_an_embedding_keeps_what_a_layer_keeps():
-    laws.check_layer(
+    layer_checks.check_layer(
         lambda **o: VectorEmbedding(3, 4, **o), sources(), free_axes=2
     )
 
 
 def test_a_recurrent_encoder_is_a_slow_loop_over_embedded_vectors():
-    encoder, _ = laws.pair("R to R", "float64")
+    encoder, _ = pairs.pair("R to R", "float64")
     source = sources()
-    memory = laws.numpy(encoder(source))
-    np.testing.assert_array_equal(memory["mask"], laws.is_real(source))
+    memory = numerics.numpy(encoder(source))
+    np.testing.assert_array_equal(memory["mask"], pairs.is_real(source))
     kernel, missing, bias = encoder.embedding.get_weights()
     holes = np.isnan(source)
     embedded = np.where(holes, 0, source) @ kernel + holes @ missing + bias
@@ -86,29 +88,29 @@ def test_a_recurrent_encoder_is_a_slow_loop_over_embedded_vectors():
 
 @every_encoder
 def test_encoders_keep_what_layers_keep(make):
-    laws.check_layer(make, sources(), free_axes=2)
+    layer_checks.check_layer(make, sources(), free_axes=2)
 
 
 @every_decoder
 def test_decoders_keep_what_layers_keep(make):
     memory = ENCODERS["recurrent"]()(sources())
-    target = laws.as_vectors(laws.sentences()[1], seed=1)
-    laws.check_layer(make, target, memory)
+    target = pairs.as_vectors(pairs.sentences()[1], seed=1)
+    layer_checks.check_layer(make, target, memory)
 
 
 @every_encoder
 def test_a_mask_says_what_is_padding(make):
     encoder = make()
     source = np.nan_to_num(sources())
-    real = laws.is_real(sources())
-    expected = laws.numpy(encoder(np.where(real[..., None], source, NAN)))
+    real = pairs.is_real(sources())
+    expected = numerics.numpy(encoder(np.where(real[..., None], source, NAN)))
     # As an argument, and as what Keras hands on by itself.
     found = [encoder(source, mask=real)]
     found.append(encoder(keras.layers.Masking()(source)))
     for memory in found:
-        laws.assert_close(memory, expected, 1e-6)
+        numerics.assert_close(memory, expected, 1e-6)
     # A value of 0 and a vector of zeros are none without it.
-    assert np.all(laws.numpy(encoder(source)["mask"]))
+    assert np.all(numerics.numpy(encoder(source)["mask"]))
 
 
 @every_encoder
@@ -116,9 +118,9 @@ def test_a_mask_is_an_input_of_a_functional_model(make):
     encoder = make()
     source, mask = keras.Input((None, 3)), keras.Input((None,), dtype="bool")
     model = keras.Model([source, mask], encoder(source, mask=mask)["outputs"])
-    vectors, real = np.nan_to_num(sources()), laws.is_real(sources())
+    vectors, real = np.nan_to_num(sources()), pairs.is_real(sources())
     expected = encoder(vectors, mask=real)["outputs"]
-    laws.assert_close(model([vectors, real]), expected, 1e-6)
+    numerics.assert_close(model([vectors, real]), expected, 1e-6)
 
 
 @every_encoder
@@ -128,13 +130,15 @@ def test_constant_and_missing_series_give_no_nan(make):
     series[1, :, 0] = NAN  # a channel that is never there
     series[2, 1:4] = NAN  # a gap
     series[3] = NAN  # nothing at all
-    memory = laws.numpy(encoder(series))
+    memory = numerics.numpy(encoder(series))
     for tensor in (memory["outputs"], *memory.get("state", [])):
         assert np.all(np.isfinite(tensor))
     assert memory["mask"].sum(axis=1).tolist() == [5, 5, 2, 0]
     target = np.full((4, 2, 3), NAN, "float32")
     for make_decoder in DECODERS.values():
-        assert np.all(np.isfinite(laws.numpy(make_decoder()(target, memory))))
+        assert np.all(
+            np.isfinite(numerics.numpy(make_decoder()(target, memory)))
+        )
 
 
 @pytest.mark.parametrize("shape", [(3, 5), (3, 5, 2), (3, 5, 3, 1)])
@@ -189,5 +193,5 @@ def test_a_gap_is_no_step_of_a_recurrent_encoder():
     source = np.random.default_rng(0).normal(size=(1, 3, 3)).astype("float32")
     gap = np.insert(source, 1, NAN, axis=1)
     found, expected = (encoder(x)["state"] for x in (gap, source))
-    laws.assert_close(found, expected, 1e-6)
+    numerics.assert_close(found, expected, 1e-6)
     assert ops.shape(encoder(gap)["outputs"])[1] == 4

@@ -8,7 +8,7 @@ from keras_s2s import layers
 from keras_s2s.models import ImageToText
 from keras_s2s.models import InferenceModel
 from keras_s2s.models import Seq2Seq
-from tests import laws
+from tests import pairs
 from tests.layers import backbones
 from tests.layers.backbones import IMAGES
 from tests.models.texts import tokenizer
@@ -24,7 +24,7 @@ def image_to_text(size=None):
     )
     size = size or tokenizer().vocabulary_size
     decoder = layers.RNNDecoder(size, 4, 5, cell="gru")
-    laws.build(encoder, decoder, seed=1, source=PICTURES)
+    pairs.build(encoder, decoder, seed=1, source=PICTURES)
     random = np.random.default_rng(0)
     for variable in encoder.backbone_layer.variables:
         if variable.dtype == "float32":  # no state of dropout

@@ -16,7 +16,7 @@ from keras_s2s.metrics import SequenceAccuracy
 from keras_s2s.metrics import SequenceMetric
 from keras_s2s.metrics import TokenAccuracy
 from keras_s2s.models import Seq2Seq
-from tests import laws
+from tests import numerics
 
 SOURCE_IDS = np.array([[5, 6, 3, 0], [7, 9, 4, 3], [8, 3, 0, 0]], "int32")
 TARGET_IDS = np.array([[2, 5, 6, 0], [2, 7, 0, 0], [2, 4, 5, 9]], "int32")
@@ -188,7 +188,7 @@ def test_a_batch_of_only_padding_and_one_of_one_token():
     nothing = np.zeros_like(LABELS)
     assert float(model.train_on_batch(INPUTS, nothing)) == 0.0
     for weight in model.weights:
-        assert np.all(np.isfinite(laws.numpy(weight.value)))
+        assert np.all(np.isfinite(numerics.numpy(weight.value)))
     labels = nothing.copy()
     labels[1, 0] = 7
     one, expected = (

@@ -13,7 +13,8 @@ from keras_s2s.models import InferenceModel
 from keras_s2s.models import Seq2Seq
 from keras_s2s.models import TextToText
 from keras_s2s.tokenizers import WordTokenizer
-from tests import laws
+from tests import numerics
+from tests import pairs
 
 SOURCES = ["the dog sees Ada", "Bob and Eve", "the dog"]
 TARGETS = ["Ada sees", "Eve and Bob", "Zoe"]
@@ -28,7 +29,7 @@ def make_text(max_copied=3, **options):
     encoder = layers.RNNEncoder(8, 4, 5, cell="gru", unk_id=1)
     decoder = layers.RNNDecoder(8, 4, 5, cell="gru", attention="general")
     decoder = layers.PointerGenerator(decoder, max_copied)
-    model = Seq2Seq(*laws.build(encoder, decoder), **options)
+    model = Seq2Seq(*pairs.build(encoder, decoder), **options)
     inference = InferenceModel(model, max_length=4)
     return TextToText(inference, tokenizer(), tokenizer()), model
 
@@ -127,7 +128,7 @@ def test_the_coverage_loss_of_a_decoder_that_copies_is_trained():
     attention = layers.CoverageAttention(5, coverage_loss_weight=2.0)
     decoder = layers.RNNDecoder(8, 4, 5, cell="gru", attention=attention)
     decoder = layers.PointerGenerator(decoder, 3)
-    model = Seq2Seq(*laws.build(encoder, decoder))
+    model = Seq2Seq(*pairs.build(encoder, decoder))
     model.compile("sgd", loss=SequenceLoss())
     inputs = {
         "source_ids": np.array([[4, 8, 9, 3], [5, 3, 0, 0]], "int32"),
@@ -136,7 +137,7 @@ def test_the_coverage_loss_of_a_decoder_that_copies_is_trained():
     labels = np.array([[8, 9, 3], [5, 3, 0]], "int32")
     memory = encoder(inputs["source_ids"])
     known = np.array([[2, 1, 1], [2, 5, 0]], "int32")
-    weights = laws.numpy(decoder.decoder.attended_features(known, memory))
+    weights = numerics.numpy(decoder.decoder.attended_features(known, memory))
     coverage = 0.0
     for row, length in zip(weights["weights"], (3, 2)):
         for time in range(length):

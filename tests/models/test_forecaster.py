@@ -13,7 +13,8 @@ from keras_s2s.layers import TransformerVectorEncoder
 from keras_s2s.models import Forecaster
 from keras_s2s.models import InferenceModel
 from keras_s2s.models import Seq2Seq
-from tests import laws
+from tests import numerics
+from tests import pairs
 
 HORIZON = 4
 NAN = np.nan
@@ -23,11 +24,11 @@ every_name = pytest.mark.parametrize("name", NAMES)
 
 @functools.cache
 def forecaster(name, start="last"):
-    return Forecaster(laws.model_of(name), HORIZON, start)
+    return Forecaster(pairs.model_of(name), HORIZON, start)
 
 
 def sources():
-    return laws.as_vectors(laws.sentences()[0], seed=0)
+    return pairs.as_vectors(pairs.sentences()[0], seed=0)
 
 
 def last(source):
@@ -47,59 +48,59 @@ def test_it_is_the_decoder_reading_what_it_wrote(name):
 def check_it_reads_what_it_wrote(name):
     source = sources()
     source[0, -1, 1] = NAN  # the last of a channel may stand earlier
-    found = laws.numpy(forecaster(name)(source))
+    found = numerics.numpy(forecaster(name)(source))
     assert found.shape == (3, HORIZON, 3) and found.dtype == "float32"
     # One call on the whole forecast, shifted, gives it again.
     target = np.concatenate([last(source), found[:, :-1]], axis=1)
     inputs = {"source_vectors": source, "target_vectors": target}
-    laws.assert_close(laws.model_of(name)(inputs), found, 1e-5)
+    numerics.assert_close(pairs.model_of(name)(inputs), found, 1e-5)
 
 
 def test_it_may_start_from_zeros_and_from_words():
-    source_ids = laws.sentences()[0]
-    model = laws.model_of("words to R")
-    found = laws.numpy(Forecaster(model, HORIZON, "zeros")(source_ids))
+    source_ids = pairs.sentences()[0]
+    model = pairs.model_of("words to R")
+    found = numerics.numpy(Forecaster(model, HORIZON, "zeros")(source_ids))
     target = np.concatenate([np.zeros((3, 1, 3)), found[:, :-1]], axis=1)
     inputs = {"source_ids": source_ids, "target_vectors": target}
-    laws.assert_close(model(inputs), found, 1e-5)
+    numerics.assert_close(model(inputs), found, 1e-5)
 
 
 @every_name
 def test_padding_and_the_rest_of_the_batch_change_nothing(name):
     model, source = forecaster(name), sources()
-    expected = laws.numpy(model(source))
-    laws.assert_close(model(laws.pad(source, 4)), expected, 1e-5)
-    laws.assert_close(model(source[[2, 0, 1]]), expected[[2, 0, 1]], 1e-5)
+    expected = numerics.numpy(model(source))
+    numerics.assert_close(model(pairs.pad(source, 4)), expected, 1e-5)
+    numerics.assert_close(model(source[[2, 0, 1]]), expected[[2, 0, 1]], 1e-5)
     for row, length in enumerate([5, 1, 3]):
         alone = model(source[row : row + 1, :length])
-        laws.assert_close(alone, expected[row : row + 1], 1e-5)
+        numerics.assert_close(alone, expected[row : row + 1], 1e-5)
 
 
 def test_lists_are_padded_and_batches_are_put_together():
     model, source = forecaster("R to R"), sources()
     rows = [source[0], source[1, :1], source[2, :3].tolist()]
     found = model.predict(rows, batch_size=2, verbose=0)
-    laws.assert_close(found, model(source), 1e-5)
+    numerics.assert_close(found, model(source), 1e-5)
 
 
 def test_it_is_compiled(tmp_path):
-    model = Forecaster(laws.model_of("R to R"), HORIZON)
+    model = Forecaster(pairs.model_of("R to R"), HORIZON)
     expected = model(sources())
     model.compile(jit_compile=True)
-    laws.assert_close(model.predict(sources(), verbose=0), expected, 1e-5)
+    numerics.assert_close(model.predict(sources(), verbose=0), expected, 1e-5)
     # An optimizer that never trained is no hindrance.
     model.save(tmp_path / "x.keras")
     loaded = keras.saving.load_model(tmp_path / "x.keras")
     assert loaded.generator.compiled
-    laws.assert_close(loaded(sources()), expected, 1e-5)
+    numerics.assert_close(loaded(sources()), expected, 1e-5)
 
 
 def test_it_is_saved_and_loaded(tmp_path):
-    model = Forecaster(laws.model_of("T to T"), HORIZON, "zeros")
+    model = Forecaster(pairs.model_of("T to T"), HORIZON, "zeros")
     model.save(tmp_path / "x.keras")
     loaded = keras.saving.load_model(tmp_path / "x.keras")
     assert (loaded.horizon, loaded.start) == (HORIZON, "zeros")
-    laws.assert_close(loaded(sources()), model(sources()), 0)
+    numerics.assert_close(loaded(sources()), model(sources()), 0)
 
 
 def test_constant_series_and_missing_channels_have_a_forecast():
@@ -127,7 +128,7 @@ def test_it_learns_from_its_own_output(tmp_path):
     )
     forecaster.fit(source, target, epochs=10, verbose=0)
     naive = np.abs(source[:, -1:] - target).mean()
-    ours = np.abs(laws.numpy(forecaster(source)) - target).mean()
+    ours = np.abs(numerics.numpy(forecaster(source)) - target).mean()
     assert ours < 0.2 * naive
     # It goes on with the state of its optimizer.
     forecaster.save(tmp_path / "x.keras")
@@ -135,7 +136,7 @@ def test_it_learns_from_its_own_output(tmp_path):
     for one, other in zip(
         loaded.optimizer.variables, forecaster.optimizer.variables, strict=True
     ):
-        laws.assert_close(one.value, other.value, 0)
+        numerics.assert_close(one.value, other.value, 0)
     with pytest.raises(ValueError, match="`labels` must be an array of numb"):
         forecaster.fit(source, target[..., :1])
 
@@ -166,9 +167,9 @@ def test_bad_sources_are_refused(source, message):
     ],
 )
 def test_bad_training_data_is_refused(name, value):
-    model = laws.model_of("R to R")
+    model = pairs.model_of("R to R")
     model.compile("sgd", loss=losses.SequenceRegressionLoss())
-    source, target, labels = laws.examples(model.encoder, model.decoder)
+    source, target, labels = pairs.examples(model.encoder, model.decoder)
     data = {"source_vectors": source, "target_vectors": target}
     data = {**data, "labels": labels, name: value}
     labels = data.pop("labels")
@@ -177,24 +178,24 @@ def test_bad_training_data_is_refused(name, value):
 
 
 def test_what_does_not_fit_is_named():
-    words = laws.model_of("R to words")
+    words = pairs.model_of("R to words")
     with pytest.raises(ValueError, match="`model` must be one that writes ve"):
         Forecaster(words, 3)
     with pytest.raises(ValueError, match="`model` must be one that writes ids"):
-        InferenceModel(laws.model_of("R to R"))
+        InferenceModel(pairs.model_of("R to R"))
     with pytest.raises(ValueError, match="`loss` must be of vectors, such as"):
-        laws.model_of("R to R").compile(loss=losses.SequenceLoss())
+        pairs.model_of("R to R").compile(loss=losses.SequenceLoss())
     with pytest.raises(ValueError, match="`start` must be 'zeros' where the"):
-        Forecaster(laws.model_of("words to R"), 3)
+        Forecaster(pairs.model_of("words to R"), 3)
     with pytest.raises(ValueError, match="`start` must be one of"):
-        Forecaster(laws.model_of("R to R"), 3, "mean")
+        Forecaster(pairs.model_of("R to R"), 3, "mean")
     with pytest.raises(ValueError, match="`horizon` must be an integer >= 1"):
-        Forecaster(laws.model_of("R to R"), 0)
+        Forecaster(pairs.model_of("R to R"), 0)
 
 
 def test_learned_positions_bound_source_and_horizon():
     learned = {"positions": "learned", "max_positions": 5}
-    encoder = laws.make_encoder("T to T", **learned)
+    encoder = pairs.make_encoder("T to T", **learned)
     decoder = TransformerVectorDecoder(3, 8, 6, 1, 2, **learned)
     model = Seq2Seq(encoder, decoder)
     with pytest.raises(ValueError, match="`horizon` must be at most 5 tokens"):

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from keras_s2s.models import ImageToText
-from tests import laws
+from tests import numerics
 from tests.models.captions import PICTURES
 from tests.models.captions import image_to_text
 from tests.models.texts import tokenizer
@@ -41,7 +41,7 @@ def test_it_reads_searches_and_decodes(paths):
     assert captioner.generate([]) == []
     nothing = captioner.inference.predict(PICTURES[:0], verbose=0)
     assert nothing["ids"].shape == (0, 1, 8)
-    laws.assert_close(captioner(PICTURES), captioner.inference(PICTURES), 0)
+    numerics.assert_close(captioner(PICTURES), captioner.inference(PICTURES), 0)
 
 
 def test_images_that_do_not_open_give_no_text(paths):

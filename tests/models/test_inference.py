@@ -8,16 +8,18 @@ import tensorflow as tf
 from keras_s2s import decoding
 from keras_s2s.models import InferenceModel
 from tests import laws
+from tests import numerics
+from tests import pairs
 
 
 def inference_of(name="default", **options):
-    return InferenceModel(laws.model_of(name), **{"max_length": 5, **options})
+    return InferenceModel(pairs.model_of(name), **{"max_length": 5, **options})
 
 
 def test_predict_takes_arrays_and_lists_in_any_batches():
-    source_ids = laws.sentences()[0]
+    source_ids = pairs.sentences()[0]
     inference = inference_of()
-    expected = laws.numpy(inference(source_ids))
+    expected = numerics.numpy(inference(source_ids))
     lists = [[int(n) for n in row if n] for row in source_ids]
     for found in (
         inference.predict(source_ids, verbose=0),
@@ -26,7 +28,7 @@ def test_predict_takes_arrays_and_lists_in_any_batches():
         inference.predict_on_batch(source_ids),
     ):
         assert found["ids"].dtype == found["lengths"].dtype == "int32"
-        laws.assert_close(found, expected, 1e-5)
+        numerics.assert_close(found, expected, 1e-5)
 
 
 @pytest.mark.parametrize("compiled", [False, True])
@@ -34,7 +36,7 @@ def test_results_come_in_the_order_of_their_sources(compiled):
     random = np.random.default_rng(0)
     lists = [random.integers(4, 13, n).tolist() for n in (2, 7, 1, 5, 3, 7, 6)]
     inference = inference_of("transformer", return_alignments=True)
-    alone = [laws.numpy(inference(np.array([row]))) for row in lists]
+    alone = [numerics.numpy(inference(np.array([row]))) for row in lists]
     if compiled:
         inference.compile(jit_compile=True)
     widths = spy_on_widths(inference)
@@ -45,10 +47,12 @@ def test_results_come_in_the_order_of_their_sources(compiled):
         for name in ("ids", "lengths"):
             np.testing.assert_array_equal(found[name][row], expected[name][0])
         for name in ("scores", "token_scores"):
-            laws.assert_close(found[name][row], expected[name][0], 1e-5)
+            numerics.assert_close(found[name][row], expected[name][0], 1e-5)
         length = len(lists[row])
         shown = found["alignments"][row]
-        laws.assert_close(shown[..., :length], expected["alignments"][0], 1e-5)
+        numerics.assert_close(
+            shown[..., :length], expected["alignments"][0], 1e-5
+        )
         assert shown.shape == (1, 5, 7)
         assert not np.any(shown[..., length:])
 
@@ -68,13 +72,13 @@ def spy_on_widths(inference):
 @pytest.mark.parametrize("name", ["default", "vaswani", "grouped", "llama"])
 @pytest.mark.parametrize("search", ["greedy", "penalty"])
 def test_a_compiled_search_finds_the_same(name, search):
-    source_ids = laws.sentences()[0]
+    source_ids = pairs.sentences()[0]
     inference = inference_of(name, search=laws.SEARCHES[search]())
-    expected = laws.numpy(inference(source_ids))
+    expected = numerics.numpy(inference(source_ids))
     inference.compile(jit_compile=True)
     assert inference.jit_compile
     found = inference.predict_on_batch(source_ids)
-    laws.assert_close(found, expected, 1e-5)
+    numerics.assert_close(found, expected, 1e-5)
     # The parts are trained as before.
     parts = [inference.encoder, inference.decoder, inference.generator]
     assert not any(part.supports_jit for part in parts)
@@ -101,15 +105,15 @@ def test_a_compiled_search_sees_few_lengths():
 def test_a_compiled_search_is_saved_and_exported(tmp_path):
     inference = inference_of("transformer")
     inference.compile(jit_compile=True)
-    source_ids = laws.sentences()[0]
+    source_ids = pairs.sentences()[0]
     expected = inference.predict(source_ids, verbose=0)
     inference.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     assert loaded.jit_compile
-    laws.assert_close(loaded.predict(source_ids, verbose=0), expected, 1e-5)
+    numerics.assert_close(loaded.predict(source_ids, verbose=0), expected, 1e-5)
     inference.export(tmp_path / "saved", verbose=False)
     saved = tf.saved_model.load(str(tmp_path / "saved"))
-    laws.assert_close(saved.serve(source_ids), expected, 1e-5)
+    numerics.assert_close(saved.serve(source_ids), expected, 1e-5)
 
 
 def test_a_search_is_traced_once_whatever_the_shapes():
@@ -142,10 +146,10 @@ def test_one_token_in_and_one_out():
 
 @pytest.mark.parametrize("name", ["default", "unfed"])
 def test_alignments_are_attention_weights(name):
-    source_ids = laws.sentences()[0]
+    source_ids = pairs.sentences()[0]
     options = {"search": decoding.BeamSearch(3, num_hypotheses=2)}
     inference = inference_of(name, return_alignments=True, **options)
-    result = laws.numpy(inference(source_ids))
+    result = numerics.numpy(inference(source_ids))
     alignments = result["alignments"]
     assert alignments.shape == (3, 2, 5, 5)
     assert alignments.dtype == "float32"
@@ -157,7 +161,7 @@ def test_alignments_are_attention_weights(name):
 
 def test_it_shares_its_weights_with_the_model():
     inference = inference_of()
-    model = laws.model_of("default")
+    model = pairs.model_of("default")
     assert {id(w) for w in inference.weights} == {id(w) for w in model.weights}
     assert inference.count_params() == model.count_params()
 
@@ -166,9 +170,9 @@ def test_it_shares_its_weights_with_the_model():
 def test_it_searches_in_mixed_precision(policy):
     from keras_s2s.models import Seq2Seq
 
-    model = Seq2Seq(*laws.pair("luong", policy))
+    model = Seq2Seq(*pairs.pair("luong", policy))
     inference = InferenceModel(model, max_length=4, return_alignments=True)
-    result = laws.numpy(inference(laws.sentences()[0]))
+    result = numerics.numpy(inference(pairs.sentences()[0]))
     for name in ("scores", "token_scores", "alignments"):
         assert result[name].dtype == "float32"
         assert np.all(np.isfinite(result[name]))
@@ -178,10 +182,10 @@ def test_a_saved_model_takes_any_batch_and_length(tmp_path):
     inference = inference_of(search=decoding.BeamSearch(2))
     inference.export(tmp_path / "saved", verbose=False)
     saved = tf.saved_model.load(str(tmp_path / "saved"))
-    source_ids = laws.sentences()[0]
-    for ids in (source_ids, laws.pad(source_ids, 3), source_ids[:1, :2]):
-        expected = laws.numpy(inference(ids))
-        laws.assert_close(saved.serve(ids), expected, 1e-5)
+    source_ids = pairs.sentences()[0]
+    for ids in (source_ids, pairs.pad(source_ids, 3), source_ids[:1, :2]):
+        expected = numerics.numpy(inference(ids))
+        numerics.assert_close(saved.serve(ids), expected, 1e-5)
 
 
 def test_more_than_the_vocabulary_is_refused():
@@ -219,7 +223,7 @@ def test_bad_arguments_are_named():
     with pytest.raises(TypeError, match="`search` must be a search of keras_s"):
         inference_of(search="beam")
     with pytest.raises(ValueError, match="eos_id` must hold ids in"):
-        inference_of(eos_id=11)(laws.sentences()[0])
+        inference_of(eos_id=11)(pairs.sentences()[0])
 
 
 def test_a_model_without_its_parts_is_refused():
@@ -230,7 +234,7 @@ def test_a_model_without_its_parts_is_refused():
         r"among its layers. Received: model=\['dense'\]",
     ):
         InferenceModel(model)
-    encoder, _ = laws.pair("default")
+    encoder, _ = pairs.pair("default")
     source = encoder.make_input()
     model = keras.Model(source, encoder(source))
     with pytest.raises(ValueError, match="one keras_s2s.layers.Decoder among"):
@@ -240,6 +244,6 @@ def test_a_model_without_its_parts_is_refused():
 
 
 def test_alignments_need_attention():
-    inference = laws.model_of("sutskever")
+    inference = pairs.model_of("sutskever")
     with pytest.raises(ValueError, match="entry `alignment` to record"):
-        InferenceModel(inference, return_alignments=True)(laws.sentences()[0])
+        InferenceModel(inference, return_alignments=True)(pairs.sentences()[0])

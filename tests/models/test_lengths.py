@@ -7,13 +7,14 @@ import keras_s2s as s2s
 from keras_s2s.data import SequencePairs
 from keras_s2s.models import InferenceModel
 from keras_s2s.models import Seq2Seq
-from tests import laws
+from tests import numerics
+from tests import pairs
 
 RULE = "must be at most 12 tokens, the learned positions. Received: "
 
 
 def trained_model():
-    model = Seq2Seq(*laws.make_layers("grouped"))
+    model = Seq2Seq(*pairs.make_layers("grouped"))
     model.compile("sgd", loss=s2s.losses.SequenceLoss())
     return model
 
@@ -53,11 +54,11 @@ def test_what_just_fits_is_taken():
     assert found["ids"].shape == (1, 1, 12)
     # So is what more padding stands behind.
     padded = inference.predict(np.array([[5] * 12 + [0] * 4]), verbose=0)
-    laws.assert_close(padded, found, 1e-5)
+    numerics.assert_close(padded, found, 1e-5)
 
 
 def test_long_sources_are_refused():
-    inference = InferenceModel(laws.model_of("grouped"), max_length=4)
+    inference = InferenceModel(pairs.model_of("grouped"), max_length=4)
     for ids in ([[5] * 13], np.full((1, 13), 5)):
         with pytest.raises(ValueError, match=f"`source_ids` {RULE}source_ids"):
             inference.predict(ids, verbose=0)
@@ -65,12 +66,12 @@ def test_long_sources_are_refused():
 
 def test_a_search_beyond_the_learned_positions_is_refused():
     with pytest.raises(ValueError, match=f"`max_length` {RULE}max_length=13."):
-        InferenceModel(laws.model_of("grouped"), max_length=13)
+        InferenceModel(pairs.model_of("grouped"), max_length=13)
 
 
 def test_a_small_cache_is_refused():
-    encoder, decoder = laws.pair("transformer")
-    memory = encoder(laws.sentences()[0])
+    encoder, decoder = pairs.pair("transformer")
+    memory = encoder(pairs.sentences()[0])
     with pytest.raises(
         ValueError,
         match=r"`state` must be made with a cache \(B, C, T, ...\) of T >= "

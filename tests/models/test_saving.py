@@ -13,7 +13,8 @@ import pytest
 from keras_s2s import decoding
 from keras_s2s.models import InferenceModel
 from keras_s2s.models import TextToText
-from tests import laws
+from tests import numerics
+from tests import pairs
 from tests.models.captions import PICTURES
 from tests.models.captions import image_to_text
 from tests.models.texts import TEXTS
@@ -46,10 +47,10 @@ NAMES = ["default", "normalized", "cho", "grouped", "heads over transformer"]
 
 
 def test_a_new_process_gives_the_same_results(tmp_path):
-    source_ids, target_ids, _ = laws.sentences()
+    source_ids, target_ids, _ = pairs.sentences()
     expected = {}
     for name in NAMES:
-        model = laws.model_of(name)
+        model = pairs.model_of(name)
         search = decoding.BeamSearch(3, "gnmt", 0.8, num_hypotheses=2)
         inference = InferenceModel(model, search, max_length=5)
         model.save(tmp_path / f"{name}-model.keras")
@@ -87,10 +88,10 @@ def test_a_new_process_gives_the_same_results(tmp_path):
     assert len(found.pop("trained")) == 2
     for name in NAMES:
         logits = np.array(found[f"{name}-model"])
-        laws.assert_close(logits, expected[f"{name}-model"], 1e-5)
+        numerics.assert_close(logits, expected[f"{name}-model"], 1e-5)
         for key, value in expected[f"{name}-inference"].items():
             values = np.array(found[f"{name}-inference"][key])
-            laws.assert_close(values, value, 1e-5)
+            numerics.assert_close(values, value, 1e-5)
 
 
 def test_a_missing_file_raises_what_keras_raises(tmp_path):
@@ -100,7 +101,7 @@ def test_a_missing_file_raises_what_keras_raises(tmp_path):
 
 def test_a_damaged_file_raises_what_keras_raises(tmp_path):
     path = tmp_path / "damaged.keras"
-    laws.model_of("cho").save(path)
+    pairs.model_of("cho").save(path)
     data = path.read_bytes()
     path.write_bytes(data[: len(data) // 2])
     with pytest.raises(ValueError, match="File not found"):
@@ -110,11 +111,11 @@ def test_a_damaged_file_raises_what_keras_raises(tmp_path):
 def test_a_loaded_model_trains_on(tmp_path):
     from keras_s2s.losses import SequenceLoss
 
-    model = laws.model_of("cho")
+    model = pairs.model_of("cho")
     copy = keras.models.clone_model(model)
     copy.set_weights(model.get_weights())
     copy.compile("adam", loss=SequenceLoss())
-    source_ids, target_ids, labels = laws.sentences()
+    source_ids, target_ids, labels = pairs.sentences()
     inputs = {"source_ids": source_ids, "target_ids": target_ids}
     copy.train_on_batch(inputs, labels)
     copy.save(tmp_path / "x.keras")

@@ -7,7 +7,8 @@ import pytest
 import keras_s2s as s2s
 from keras_s2s.models import InferenceModel
 from keras_s2s.models import Seq2Seq
-from tests import laws
+from tests import numerics
+from tests import pairs
 
 
 def small_model(encoder=None, decoder=None, **options):
@@ -67,39 +68,41 @@ def test_ways_to_run_give_one_loss():
     "normalizer, padding", [("tokens", 0), ("sequences", 3), ("batch", 3)]
 )
 def test_a_training_step_follows_the_gradient_of_the_loss(normalizer, padding):
-    encoder, decoder = laws.build(*laws.make_layers("default"))
+    encoder, decoder = pairs.build(*pairs.make_layers("default"))
     model = Seq2Seq(encoder, decoder)
-    weights = laws.weights_of(encoder, decoder)
-    source_ids, target_ids, labels = laws.sentences()
+    weights = pairs.weights_of(encoder, decoder)
+    source_ids, target_ids, labels = pairs.sentences()
     loss = s2s.losses.SequenceLoss(normalizer)
 
     def value():
         return loss(labels, decoder(target_ids, encoder(source_ids)))
 
-    start = [laws.numpy(weight.value) for weight in weights]
-    expected, gradients = laws.value_and_gradients(value, weights)
+    start = [numerics.numpy(weight.value) for weight in weights]
+    expected, gradients = numerics.value_and_gradients(value, weights)
     model.compile(keras.optimizers.SGD(0.5), loss=loss)
     inputs = {
-        "source_ids": laws.pad(source_ids, padding),
-        "target_ids": laws.pad(target_ids, padding),
+        "source_ids": pairs.pad(source_ids, padding),
+        "target_ids": pairs.pad(target_ids, padding),
     }
-    found = model.train_on_batch(inputs, laws.pad(labels, padding))
+    found = model.train_on_batch(inputs, pairs.pad(labels, padding))
     np.testing.assert_allclose(found, expected, rtol=1e-5)
-    steps = [at - laws.numpy(w.value) for at, w in zip(start, weights)]
-    laws.assert_close(steps, [0.5 * laws.numpy(g) for g in gradients], 1e-4)
+    steps = [at - numerics.numpy(w.value) for at, w in zip(start, weights)]
+    numerics.assert_close(
+        steps, [0.5 * numerics.numpy(g) for g in gradients], 1e-4
+    )
 
 
 def test_a_word_that_comes_twice_takes_one_step():
-    model = Seq2Seq(*laws.build(*laws.make_layers("unfed")))
-    _, target_ids, labels = laws.sentences()
+    model = Seq2Seq(*pairs.build(*pairs.make_layers("unfed")))
+    _, target_ids, labels = pairs.sentences()
     source_ids = np.array([[5, 5, 6], [5, 6, 0], [5, 0, 0]], "int32")
     inputs = {"source_ids": source_ids, "target_ids": target_ids}
-    before = [laws.numpy(w.value) for w in model.trainable_weights]
+    before = [numerics.numpy(w.value) for w in model.trainable_weights]
     model.compile(keras.optimizers.Adam(0.01), loss=s2s.losses.SequenceLoss())
     model.train_on_batch(inputs, labels)
     # The first step of Adam is the learning rate times the gradient's sign.
     for weight, value in zip(model.trainable_weights, before):
-        step = np.max(np.abs(laws.numpy(weight.value) - value))
+        step = np.max(np.abs(numerics.numpy(weight.value) - value))
         assert step < 0.0101, weight.path
 
 
@@ -109,7 +112,7 @@ def test_sample_weights_weigh():
     model.compile("sgd", loss=s2s.losses.SequenceLoss())
     weights = np.zeros(labels.shape, "float32")
     weights[1, 2], weights[3, 0] = 1.0, 3.0
-    scores = laws.log_softmax(laws.numpy(model(inputs)))
+    scores = numerics.log_softmax(numerics.numpy(model(inputs)))
     losses = -np.take_along_axis(scores, labels[..., None], 2)[..., 0]
     expected = (losses[1, 2] + 3 * losses[3, 0]) / 4
     found = model.evaluate(inputs, labels, sample_weight=weights, verbose=0)
@@ -117,21 +120,21 @@ def test_sample_weights_weigh():
 
 
 def test_a_model_wired_by_hand_is_the_same():
-    encoder, decoder = laws.pair("luong")
+    encoder, decoder = pairs.pair("luong")
     source = keras.Input((None,), dtype="int32", name="source_ids")
     target = keras.Input((None,), dtype="int32", name="target_ids")
     model = keras.Model(
         {"source_ids": source, "target_ids": target},
         decoder(target, encoder(source)),
     )
-    source_ids, target_ids, _ = laws.sentences()
+    source_ids, target_ids, _ = pairs.sentences()
     inputs = {"source_ids": source_ids, "target_ids": target_ids}
-    laws.assert_close(model(inputs), laws.model_of("luong")(inputs), 1e-6)
+    numerics.assert_close(model(inputs), pairs.model_of("luong")(inputs), 1e-6)
     found, expected = (
         InferenceModel(m, max_length=4)(source_ids)
-        for m in (model, laws.model_of("luong"))
+        for m in (model, pairs.model_of("luong"))
     )
-    laws.assert_close(found, expected, 0)
+    numerics.assert_close(found, expected, 0)
 
 
 def test_a_model_inside_a_model_trains():
@@ -139,26 +142,26 @@ def test_a_model_inside_a_model_trains():
     outer = keras.Model(model.input, model(model.input))
     inputs, labels = copy_task(4)
     outer.compile(keras.optimizers.SGD(0.1), loss=s2s.losses.SequenceLoss())
-    before = [laws.numpy(w.value) for w in model.trainable_weights]
+    before = [numerics.numpy(w.value) for w in model.trainable_weights]
     first = outer.train_on_batch(inputs, labels)
     assert outer.train_on_batch(inputs, labels) < first
     for weight, value in zip(model.trainable_weights, before):
-        assert np.any(laws.numpy(weight.value) != value), weight.path
+        assert np.any(numerics.numpy(weight.value) != value), weight.path
 
 
 def test_frozen_layers_stay():
     model = small_model({"cell": "gru"}, {"attention": "general"})
     model.encoder.trainable = False
-    before = [laws.numpy(w.value) for w in model.weights]
+    before = [numerics.numpy(w.value) for w in model.weights]
     fit_losses(model, epochs=1)
     count = len(model.encoder.weights)
     for weight, value in zip(model.encoder.weights, before[:count]):
-        np.testing.assert_array_equal(laws.numpy(weight.value), value)
+        np.testing.assert_array_equal(numerics.numpy(weight.value), value)
     assert len(model.trainable_weights) == len(before) - count
 
 
 def test_a_summary_counts_every_weight_once():
-    model, lines = laws.model_of("default"), []
+    model, lines = pairs.model_of("default"), []
     model.summary(print_fn=lambda line, **options: lines.append(line))
     # 452 in the encoder, 780 in the decoder: counted in their own tests.
     assert model.count_params() == 452 + 780
@@ -168,13 +171,13 @@ def test_a_summary_counts_every_weight_once():
 def test_a_model_can_be_plotted(tmp_path):
     pytest.importorskip("pydot")
     try:
-        keras.utils.plot_model(laws.model_of("default"), tmp_path / "x.png")
+        keras.utils.plot_model(pairs.model_of("default"), tmp_path / "x.png")
     except ImportError:
         pytest.skip("graphviz is missing")
 
 
 def test_its_parts_must_be_layers_of_their_kind():
-    encoder, decoder = laws.make_layers("default")
+    encoder, decoder = pairs.make_layers("default")
     with pytest.raises(TypeError, match="`encoder` must be a keras_s2s.layers"):
         Seq2Seq(decoder, encoder)
     with pytest.raises(TypeError, match="`decoder` must be a keras_s2s.layers"):
@@ -191,7 +194,7 @@ def test_its_parts_must_be_layers_of_their_kind():
     ],
 )
 def test_ids_outside_the_vocabulary_are_refused(name, bad, size):
-    model = laws.model_of("default")
+    model = pairs.model_of("default")
     inputs, labels = copy_task(2)
     arrays = {**inputs, "labels": labels}
     arrays[name] = arrays[name].copy()
@@ -207,7 +210,7 @@ def test_ids_outside_the_vocabulary_are_refused(name, bad, size):
 
 
 def test_pairs_with_ids_outside_the_vocabulary_are_refused():
-    model = laws.model_of("default")
+    model = pairs.model_of("default")
     data = s2s.data.SequencePairs([[5, 4], [6]], [[5], [11]])
     with pytest.raises(ValueError, match=r"`target_ids` must hold ids in \[0"):
         model.fit(data)

@@ -7,7 +7,8 @@ from keras_s2s import layers
 from keras_s2s.models import InferenceModel
 from keras_s2s.models import Seq2Seq
 from keras_s2s.models import TextToText
-from tests import laws
+from tests import numerics
+from tests import pairs
 from tests.models.texts import TEXTS
 from tests.models.texts import text_to_text
 from tests.models.texts import tokenizer
@@ -36,7 +37,7 @@ def test_nothing_gives_nothing():
 
 def test_called_on_ids_it_is_its_inference_model():
     text, ids = text_to_text(), np.array([[5, 6, 3]], "int32")
-    laws.assert_close(text(ids), text.inference(ids), 0)
+    numerics.assert_close(text(ids), text.inference(ids), 0)
 
 
 @pytest.mark.parametrize("bad", ["a dog", [5], [None], [["a"]]])
@@ -72,7 +73,7 @@ def test_a_tokenizer_larger_than_the_model_is_refused(name):
 def test_its_parts_must_be_of_their_kind():
     inference = text_to_text().inference
     with pytest.raises(TypeError, match="`inference` must be an InferenceMod"):
-        TextToText(laws.model_of("cho"), tokenizer(), tokenizer())
+        TextToText(pairs.model_of("cho"), tokenizer(), tokenizer())
     with pytest.raises(TypeError, match="`source_tokenizer` must be a token"):
         TextToText(inference, None, tokenizer())
     with pytest.raises(TypeError, match="`target_tokenizer` must be a token"):

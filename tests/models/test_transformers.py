@@ -12,13 +12,15 @@ from keras_s2s import decoding
 from keras_s2s.models import InferenceModel
 from keras_s2s.models import Seq2Seq
 from tests import laws
+from tests import numerics
+from tests import pairs
 from tests.models.test_seq2seq import copy_task
 
 
 def small_model(name="transformer", **options):
     """Draws its weights from a seed; `options` go to both layers."""
     keras.utils.set_random_seed(0)
-    return Seq2Seq(*laws.make_layers(name, **options))
+    return Seq2Seq(*pairs.make_layers(name, **options))
 
 
 def fit_losses(model, **options):
@@ -45,26 +47,26 @@ def test_ways_to_run_give_one_loss():
 
 @pytest.mark.parametrize("name", ["transformer", "transformer over rnn"])
 def test_a_training_step_follows_the_gradient_of_the_loss(name):
-    encoder, decoder = laws.build(*laws.make_layers(name))
+    encoder, decoder = pairs.build(*pairs.make_layers(name))
     model = Seq2Seq(encoder, decoder)
-    weights = laws.weights_of(encoder, decoder)
-    source_ids, target_ids, labels = laws.sentences()
+    weights = pairs.weights_of(encoder, decoder)
+    source_ids, target_ids, labels = pairs.sentences()
     loss = s2s.losses.SequenceLoss()
 
     def value():
         return loss(labels, decoder(target_ids, encoder(source_ids)))
 
-    start = [laws.numpy(weight.value) for weight in weights]
-    expected, gradients = laws.value_and_gradients(value, weights)
+    start = [numerics.numpy(weight.value) for weight in weights]
+    expected, gradients = numerics.value_and_gradients(value, weights)
     model.compile(keras.optimizers.SGD(0.1), loss=loss)
     inputs = {"source_ids": source_ids, "target_ids": target_ids}
     found = model.train_on_batch(
-        {k: laws.pad(v, 2) for k, v in inputs.items()}, laws.pad(labels, 2)
+        {k: pairs.pad(v, 2) for k, v in inputs.items()}, pairs.pad(labels, 2)
     )
-    laws.assert_close(found, expected, 1e-5)
+    numerics.assert_close(found, expected, 1e-5)
     for weight, before, gradient in zip(weights, start, gradients):
-        laws.assert_close(
-            weight.value, before - 0.1 * laws.numpy(gradient), 1e-4
+        numerics.assert_close(
+            weight.value, before - 0.1 * numerics.numpy(gradient), 1e-4
         )
 
 
@@ -73,32 +75,32 @@ def test_a_training_step_follows_the_gradient_of_the_loss(name):
     [("llama", "greedy"), ("grouped", "beam")],
 )
 def test_a_compiled_search_gives_the_same(name, search):
-    encoder, decoder = laws.make_layers(name)
-    model = Seq2Seq(*laws.build(encoder, decoder))
+    encoder, decoder = pairs.make_layers(name)
+    model = Seq2Seq(*pairs.build(encoder, decoder))
     inference = InferenceModel(model, laws.SEARCHES[search](), max_length=6)
-    source_ids = laws.sentences()[0]
-    expected = laws.numpy(inference(source_ids))
+    source_ids = pairs.sentences()[0]
+    expected = numerics.numpy(inference(source_ids))
     encoder.supports_jit = decoder.supports_jit = True
     compiled = tf.function(inference, jit_compile=True)
-    found = laws.numpy(compiled(tf.constant(source_ids)))
+    found = numerics.numpy(compiled(tf.constant(source_ids)))
     for key in ("ids", "lengths"):
         np.testing.assert_array_equal(found[key], expected[key])
     for key in ("scores", "token_scores"):
-        laws.assert_close(found[key], expected[key], 1e-5)
+        numerics.assert_close(found[key], expected[key], 1e-5)
     # And so outside of it, slower.
-    laws.assert_close(inference(source_ids), expected, 1e-5)
+    numerics.assert_close(inference(source_ids), expected, 1e-5)
 
 
 @pytest.mark.parametrize("name", ["transformer", "grouped"])
 def test_alignments_are_attention_weights(name):
-    source_ids = laws.sentences()[0]
+    source_ids = pairs.sentences()[0]
     inference = InferenceModel(
-        laws.model_of(name),
+        pairs.model_of(name),
         decoding.BeamSearch(3, num_hypotheses=2),
         max_length=5,
         return_alignments=True,
     )
-    result = laws.numpy(inference(source_ids))
+    result = numerics.numpy(inference(source_ids))
     alignments = result["alignments"]
     assert alignments.shape == (3, 2, 5, 5)
     is_there = np.arange(5) < result["lengths"][..., None]
@@ -108,43 +110,43 @@ def test_alignments_are_attention_weights(name):
 
 
 def test_no_alignment_changes_no_result():
-    source_ids = laws.sentences()[0]
+    source_ids = pairs.sentences()[0]
     make = functools.partial(
-        InferenceModel, laws.model_of("vaswani"), max_length=5
+        InferenceModel, pairs.model_of("vaswani"), max_length=5
     )
-    with_them = laws.numpy(make(return_alignments=True)(source_ids))
+    with_them = numerics.numpy(make(return_alignments=True)(source_ids))
     del with_them["alignments"]
-    laws.assert_close(make()(source_ids), with_them, 1e-6)
+    numerics.assert_close(make()(source_ids), with_them, 1e-6)
 
 
 def test_a_saved_model_takes_any_batch_and_length(tmp_path):
     inference = InferenceModel(
-        laws.model_of("llama"), decoding.BeamSearch(2), max_length=5
+        pairs.model_of("llama"), decoding.BeamSearch(2), max_length=5
     )
     inference.export(tmp_path / "saved", verbose=False)
     saved = tf.saved_model.load(str(tmp_path / "saved"))
-    source_ids = laws.sentences()[0]
-    for ids in (source_ids, laws.pad(source_ids, 3), source_ids[:1, :2]):
-        expected = laws.numpy(inference(ids))
-        laws.assert_close(saved.serve(ids), expected, 1e-5)
+    source_ids = pairs.sentences()[0]
+    for ids in (source_ids, pairs.pad(source_ids, 3), source_ids[:1, :2]):
+        expected = numerics.numpy(inference(ids))
+        numerics.assert_close(saved.serve(ids), expected, 1e-5)
 
 
 def test_a_training_model_is_exported(tmp_path):
-    model = laws.model_of("grouped")
+    model = pairs.model_of("grouped")
     model.export(tmp_path / "saved", verbose=False)
     saved = tf.saved_model.load(str(tmp_path / "saved"))
-    source_ids, target_ids, _ = laws.sentences()
+    source_ids, target_ids, _ = pairs.sentences()
     inputs = {"source_ids": source_ids, "target_ids": target_ids}
-    laws.assert_close(saved.serve(inputs), model(inputs), 1e-5)
+    numerics.assert_close(saved.serve(inputs), model(inputs), 1e-5)
 
 
 def test_one_embedding_is_shared():
     encoder, decoder = (
-        make("grouped") for make in (laws.make_encoder, laws.make_decoder)
+        make("grouped") for make in (pairs.make_encoder, pairs.make_decoder)
     )
     model = Seq2Seq(encoder, decoder, share_embeddings=True)
     assert encoder.embedding is decoder.embedding
-    model(dict(zip(["source_ids", "target_ids"], laws.sentences())))
+    model(dict(zip(["source_ids", "target_ids"], pairs.sentences())))
     names = [w.path for w in model.trainable_weights]
     assert len(names) == len(set(names))
     shapes = [tuple(w.shape) for w in model.trainable_weights]
@@ -155,16 +157,16 @@ def test_one_embedding_is_shared():
 
 
 def test_layers_that_are_built_share_one_embedding():
-    encoder = laws.make_encoder("grouped")
-    decoder = laws.make_decoder("grouped")
-    laws.build(encoder, decoder)
+    encoder = pairs.make_encoder("grouped")
+    decoder = pairs.make_decoder("grouped")
+    pairs.build(encoder, decoder)
     model = Seq2Seq(encoder, decoder, share_embeddings=True)
     shapes = [tuple(w.shape) for w in model.trainable_weights]
     assert shapes.count((13, 8)) == 1
 
 
 def test_embeddings_of_unequal_sizes_are_not_shared():
-    encoder, decoder = laws.make_layers("transformer")
+    encoder, decoder = pairs.make_layers("transformer")
     with pytest.raises(
         ValueError,
         match="`share_embeddings` must be False where the embeddings of "

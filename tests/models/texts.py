@@ -7,7 +7,7 @@ from keras_s2s.models import InferenceModel
 from keras_s2s.models import Seq2Seq
 from keras_s2s.models import TextToText
 from keras_s2s.tokenizers import SentencePieceTokenizer
-from tests import laws
+from tests import pairs
 
 TEXTS = ["a dog runs .", "a cat runs .", "", "cat"]
 
@@ -25,6 +25,6 @@ def text_to_text():
     size = tokenizer().vocabulary_size
     encoder = layers.RNNEncoder(size, 4, 5, cell="gru")
     decoder = layers.RNNDecoder(size, 4, 5, cell="gru", attention="general")
-    model = Seq2Seq(*laws.build(encoder, decoder))
+    model = Seq2Seq(*pairs.build(encoder, decoder))
     inference = InferenceModel(model, max_length=8)
     return TextToText(inference, tokenizer(), tokenizer())

@@ -7,7 +7,7 @@ from keras import ops
 
 from keras_s2s.recurrence import allocate
 from keras_s2s.recurrence import write_slice
-from tests import laws
+from tests import numerics
 
 SHAPES = [(2, 3, 4), (2, 1, 5, 3), (1, 2, 3, 2, 2)]
 
@@ -20,7 +20,7 @@ def check_a_slice_is_written(shape, compiled):
         random.normal(size=(*shape[:2], *shape[3:])), dtype="float32"
     )
     weighing = random.normal(size=shape).astype("float32")
-    start = laws.numpy(buffer.value)
+    start = numerics.numpy(buffer.value)
 
     def total():
         # As tensors: `tf.custom_gradient` refuses variables.
@@ -31,16 +31,18 @@ def check_a_slice_is_written(shape, compiled):
     for place in range(shape[2]):
         position = ops.convert_to_tensor(place, "int32")
         expected = start.copy()
-        expected[:, :, place] = laws.numpy(value.value)
+        expected[:, :, place] = numerics.numpy(value.value)
         before = ops.multiply(buffer, 1.0)
         found = write_slice(before, position, value.value, compiled)
-        np.testing.assert_array_equal(laws.numpy(found), expected)
+        np.testing.assert_array_equal(numerics.numpy(found), expected)
         # Nothing else that holds the buffer sees it change.
-        np.testing.assert_array_equal(laws.numpy(before), start)
+        np.testing.assert_array_equal(numerics.numpy(before), start)
         to_buffer = weighing.copy()
         to_buffer[:, :, place] = 0
-        _, gradients = laws.value_and_gradients(total, [buffer, value])
-        laws.assert_close(gradients, [to_buffer, weighing[:, :, place]], 1e-6)
+        _, gradients = numerics.value_and_gradients(total, [buffer, value])
+        numerics.assert_close(
+            gradients, [to_buffer, weighing[:, :, place]], 1e-6
+        )
 
 
 @pytest.mark.parametrize("compiled", [False, True])
@@ -55,8 +57,8 @@ def test_it_takes_any_dtype(dtype, compiled):
     buffer = ops.zeros((1, 2, 3), dtype)
     value = ops.ones((1, 2), dtype)
     found = write_slice(buffer, ops.array(1, "int32"), value, compiled)
-    assert laws.dtype_of(found) == dtype
-    found = laws.numpy(ops.cast(found, "int32"))
+    assert numerics.dtype_of(found) == dtype
+    found = numerics.numpy(ops.cast(found, "int32"))
     assert found.tolist() == [[[0, 1, 0], [0, 1, 0]]]
 
 

@@ -8,7 +8,7 @@ from keras import ops
 
 from keras_s2s.layers.cells import LSTMCell
 from keras_s2s.recurrence import arrange
-from tests import laws
+from tests import numerics
 
 U = 2
 MASKS = {
@@ -36,7 +36,7 @@ def test_what_is_packed_comes_back(name, compiled):
     layout = arrange(mask, compiled)
     values = np.random.default_rng(0).normal(size=(*mask.shape, U))
     back = layout.unpack(layout.pack(ops.convert_to_tensor(values)))
-    expected = np.where(laws.numpy(mask)[..., None], values, 0)
+    expected = np.where(numerics.numpy(mask)[..., None], values, 0)
     np.testing.assert_array_equal(back, expected)
 
 
@@ -68,7 +68,7 @@ def test_packing_leaves_padding_out():
     layout = arrange(mask_of("many rows"), compiled=False)
     # 13 rows of 13 to 1 tokens, in steps of 8 rows or all.
     steps = [13, 13, 13, 13, 13, 8, 8, 8, 8, 8, 8, 8, 8]
-    assert laws.numpy(layout.sizes).tolist() == steps
+    assert numerics.numpy(layout.sizes).tolist() == steps
     assert len(layout.pack(ops.zeros((13, 13)))) == sum(steps)
 
 
@@ -80,8 +80,8 @@ def by_hand(cell, values, mask, reverse):
         state = [ops.zeros((1, U), "float64")] * 2
         for time in np.flatnonzero(is_real)[:: -1 if reverse else 1]:
             state = cell(values[row : row + 1, time], state)
-            outputs[row, time] = laws.numpy(state[0])[0]
-        states[:, row] = [laws.numpy(part)[0] for part in state]
+            outputs[row, time] = numerics.numpy(state[0])[0]
+        states[:, row] = [numerics.numpy(part)[0] for part in state]
     return outputs, states
 
 
@@ -120,6 +120,6 @@ def test_rows_carry_their_state_over_padding(name, compiled, reverse, in_graph):
         ]
         run = tf.function(run, input_signature=specs)
     outputs, state = run(values, mask)
-    expected = by_hand(cell, values, laws.numpy(mask), reverse)
+    expected = by_hand(cell, values, numerics.numpy(mask), reverse)
     np.testing.assert_allclose(outputs, expected[0], atol=1e-12)
-    np.testing.assert_allclose(laws.numpy(state), expected[1], atol=1e-12)
+    np.testing.assert_allclose(numerics.numpy(state), expected[1], atol=1e-12)

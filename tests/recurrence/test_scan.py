@@ -1,7 +1,5 @@
 """The scan against a plain loop over its step, forward and backward."""
 
-import threading
-
 import keras
 import numpy as np
 import pytest
@@ -338,86 +336,3 @@ def test_a_scan_may_run_inside_the_step_of_another():
     )
     for one, other in zip(tree.flatten(found), tree.flatten(expected)):
         np.testing.assert_allclose(one, other, rtol=1e-9)
-
-
-def test_a_variable_that_is_not_named_raises():
-    kernel = variable(U, U)
-
-    def step(state, inputs, constants):
-        return linear(state, kernel) + inputs, state
-
-    with pytest.raises(ValueError, match="`variables` must hold each"):
-        scan(step, numbers(B, U), numbers(T, B, U))
-
-
-def test_a_variable_that_is_not_named_raises_outside_of_a_product():
-    bias = variable(U)
-
-    def step(state, inputs, constants):
-        return state + bias + inputs, state
-
-    with pytest.raises(ValueError, match="`variables` must hold each"):
-        scan(step, numbers(B, U), numbers(T, B, U))
-
-
-def test_a_variable_that_is_written_in_a_step_raises():
-    dropout = keras.layers.Dropout(0.5, dtype="float64", seed=1)
-    dropout.build((None, U))
-
-    def step(state, inputs, constants):
-        return dropout(state, training=True) + inputs, state
-
-    with pytest.raises(ValueError, match="must not be assigned"):
-        scan(
-            step,
-            numbers(B, U),
-            numbers(T, B, U),
-            variables=dropout.variables,
-        )
-
-
-def test_threads_do_not_disturb_each_other():
-    started, done = threading.Event(), threading.Event()
-    kernel = variable(U, U)
-
-    def step(state, inputs, constants):
-        started.set()
-        done.wait(10)
-        return state, state
-
-    thread = threading.Thread(
-        target=lambda: scan(step, numbers(B, U), numbers(1, B, U))
-    )
-    thread.start()
-    started.wait(10)
-    try:
-        product = linear(numbers(B, U), kernel)
-    finally:
-        done.set()
-        thread.join()
-    expected = numbers(B, U).numpy() @ kernel.numpy()
-    np.testing.assert_allclose(product, expected)
-
-
-def test_a_graph_made_without_a_tape_has_its_gradient():
-    kernel = variable(U, U)
-
-    def step(state, inputs, constants):
-        state = ops.tanh(linear(state, kernel) + inputs)
-        return state, state
-
-    @tf.function
-    def run(inputs):
-        return scan(step, tf.zeros((B, U), "float64"), inputs, (), (), [kernel])
-
-    inputs = numbers(T, B, U)
-    run(inputs)
-    assert run.experimental_get_tracing_count() == 1
-    found = []
-    for function in (run, run.python_function):
-        with tf.GradientTape() as tape:
-            outputs, _ = function(inputs)
-            loss = weighted_sum(outputs, 0)
-        found.append(tape.gradient(loss, kernel.value))
-    assert run.experimental_get_tracing_count() == 1
-    np.testing.assert_allclose(*found)
