@@ -21,6 +21,7 @@ from tests import pairs
 from tests.decoding.searches import search_all
 from tests.layers import backbones
 from tests.layers import pointers
+from tests.layers.test_heads import check_a_fused_kernel
 from tests.models.test_forecaster import check_it_reads_what_it_wrote
 from tests.recurrence.test_cache import SHAPES
 from tests.recurrence.test_cache import check_a_slice_is_written
@@ -211,3 +212,9 @@ def test_the_grid_of_an_image_is_a_memory():
             laws.SEARCHES["greedy"](),
             backbones.IMAGES,
         )
+
+
+@pytest.mark.parametrize("groups", [6, 2, 1])
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+def test_a_fused_kernel_gives_the_same_context(groups, dtype):
+    check_a_fused_kernel(groups, dtype)
