@@ -73,7 +73,16 @@ PUBLIC_NAMES = {
         "pad_rows",
         "read_lines",
     ],
-    "decoding": ["BeamSearch", "GreedySearch", "RandomSampling"],
+    "decoding": [
+        "BeamSearch",
+        "Constraint",
+        "ForbiddenPhrases",
+        "GreedySearch",
+        "MinimumLength",
+        "NoRepeatNgrams",
+        "RandomSampling",
+        "RepetitionPenalty",
+    ],
     "export": ["to_ctranslate2"],
     "layers": [
         "AdditiveAttention",

@@ -1,6 +1,7 @@
 """Beam search with a pool of finished hypotheses and an exact stop."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 from typing import TypeAlias
 
@@ -8,6 +9,7 @@ import keras
 from keras import ops
 
 from keras_s2s import checks
+from keras_s2s.decoding.constraint import Constraint
 from keras_s2s.decoding.expansion import first_carry
 from keras_s2s.decoding.expansion import merge_pool
 from keras_s2s.decoding.expansion import propose
@@ -58,6 +60,10 @@ class BeamSearch(Search):
             have finished, though a better one may be open. Default: False.
         num_hypotheses: int in [1, K]. N, how many hypotheses come back for a
             sentence. Default: 1.
+        constraints: list of `Constraint`, or None. What may be generated;
+            with one that weighs, such as `RepetitionPenalty`, the sum of
+            weighted log-probabilities takes the place of the log-probability
+            in what ranks. Default: None, anything.
 
     Raises:
         ValueError, TypeError: an argument is not as stated above.
@@ -84,7 +90,9 @@ class BeamSearch(Search):
         count_eos: bool = True,
         early_stopping: bool = False,
         num_hypotheses: int = 1,
+        constraints: Sequence[Constraint] | None = None,
     ):
+        super().__init__(constraints)
         checks.check_positive("beam_size", beam_size)
         checks.check_option("length_penalty", length_penalty, LENGTH_PENALTIES)
         checks.check_number(
@@ -155,7 +163,7 @@ class BeamSearch(Search):
 
     def get_config(self) -> dict[str, Any]:
         """Returns the arguments of the constructor."""
-        return {
+        config = {
             "beam_size": self.beam_size,
             "length_penalty": self.length_penalty,
             "alpha": self.alpha,
@@ -163,6 +171,7 @@ class BeamSearch(Search):
             "early_stopping": self.early_stopping,
             "num_hypotheses": self.num_hypotheses,
         }
+        return {**config, **super().get_config()}
 
 
 def run_greedy(

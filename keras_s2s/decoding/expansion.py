@@ -8,10 +8,10 @@ from keras import ops
 
 from keras_s2s.decoding.candidates import best_first
 from keras_s2s.decoding.candidates import gather_beams
-from keras_s2s.decoding.candidates import log_normalizer
 from keras_s2s.decoding.candidates import only_legal
 from keras_s2s.decoding.candidates import top_candidates
 from keras_s2s.decoding.candidates import write_step
+from keras_s2s.decoding.distribution import Distribution
 from keras_s2s.decoding.search import Stepper
 from keras_s2s.decoding.search import Task
 
@@ -44,15 +44,16 @@ def propose(carry: dict, stepper: Stepper, task: Task) -> tuple[dict, dict]:
 
     Returns:
         candidates: dict of `(B, C)` tensors, best first, C = 2K or all there
-            are: log-probabilities `scores`, the last token's `token_scores`,
-            and `records`, token id * K + the beam it continues.
+            are: `scores`, log-probabilities that may be weighted, the last
+            token's `token_scores`, and `records`, token id * K + the beam it
+            continues.
         extended: the next carry, without its pool.
     """
     position = carry["position"]
-    logits, leaves, alignment = stepper(
+    distribution, leaves, alignment = stepper(
         carry["tokens"], carry["leaves"], position
     )
-    candidates = find_candidates(logits, carry["open_scores"], task)
+    candidates = find_candidates(distribution, carry["open_scores"], task)
     ended = ops.equal(candidates["records"] // task.beam_size, task.eos_id)
     open_scores = ops.where(ended, -math.inf, candidates["scores"])
     chosen = best_first(open_scores, task.beam_size)
@@ -77,15 +78,17 @@ def propose(carry: dict, stepper: Stepper, task: Task) -> tuple[dict, dict]:
     return candidates | {"ended": ended}, extended
 
 
-def find_candidates(logits: Tensor, open_scores: Tensor, task: Task) -> dict:
+def find_candidates(
+    distribution: Distribution, open_scores: Tensor, task: Task
+) -> dict:
     """Returns the best 2K continuations of the K open hypotheses."""
     # One beam gives at most 2K of the best 2K.
-    count = min(2 * task.beam_size, logits.shape[-1])
+    count = min(2 * task.beam_size, distribution.logits.shape[-1])
     shape = (task.batch_size, task.beam_size, count)
-    logits_kept, ids = top_candidates(logits, count)
-    normalizer = log_normalizer(logits, logits_kept)
-    token_scores = ops.reshape(logits_kept - normalizer, shape)
-    scores = only_legal(ops.expand_dims(open_scores, -1) + token_scores)
+    kept, ids = top_candidates(distribution.logits, count)
+    added, token_scores = distribution.score(kept, ids)
+    added = ops.reshape(added, shape)
+    scores = only_legal(ops.expand_dims(open_scores, -1) + added)
     beams = ops.expand_dims(ops.arange(task.beam_size, dtype="int32"), -1)
     records = ops.reshape(ids, shape) * task.beam_size + beams
     flat = (task.batch_size, task.beam_size * count)

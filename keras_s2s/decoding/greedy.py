@@ -4,10 +4,9 @@ from typing import Any
 from typing import TypeAlias
 
 import keras
-from keras import ops
 
 from keras_s2s.decoding.candidates import best_candidate
-from keras_s2s.decoding.candidates import log_normalizer
+from keras_s2s.decoding.distribution import Distribution
 from keras_s2s.decoding.rows import search_rows
 from keras_s2s.decoding.search import Search
 from keras_s2s.decoding.search import Stepper
@@ -16,22 +15,28 @@ from keras_s2s.decoding.search import Task
 Tensor: TypeAlias = Any
 
 
-def choose_best(logits: Tensor, position: Tensor) -> tuple[Tensor, Tensor]:
-    """Returns the likeliest token of each row, the lowest id among equals."""
-    maximum, tokens = best_candidate(logits)
-    token_scores = maximum - log_normalizer(logits, maximum)
-    return ops.squeeze(tokens, -1), ops.squeeze(token_scores, -1)
+def choose_best(
+    distribution: Distribution, position: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Returns the best token of each row, the lowest id among equals."""
+    maximum, tokens = best_candidate(distribution.logits)
+    return tokens, *distribution.score(maximum, tokens)
 
 
 @keras.saving.register_keras_serializable(package="keras_s2s")
 class GreedySearch(Search):
     """Takes the likeliest token at each step, until it is the end token.
 
-    The score of a hypothesis is its log-probability in nats. Of equally
-    likely tokens, the one with the lowest id is taken.
+    The score of a hypothesis is its log-probability in nats, as `BeamSearch`
+    ranks it. Of equally likely tokens, the one with the lowest id is taken.
+
+    Args:
+        constraints: list of `Constraint`, or None. What may be generated.
+            Default: None, anything.
 
     Example:
 
+    >>> from keras import ops
     >>> logits = np.log([[0.1, 0.6, 0.3], [0.7, 0.2, 0.1], [0.3, 0.3, 0.4]])
     >>> def step(token_ids, state, context, position):
     ...     return ops.take(logits, token_ids, axis=0), state

@@ -20,9 +20,10 @@ def search_rows(stepper: Stepper, choose: Callable, task: Task) -> dict:
 
     Args:
         stepper: Stepper.
-        choose: callable `choose(logits, position)`, logits float32
-            `(B * K, V)`. Returns token ids int32 and their log-probabilities
-            float32, nats, both `(B * K,)`.
+        choose: callable `choose(distribution, position)` of B * K rows.
+            Returns token ids int32, what they add to the score of their
+            hypothesis and their log-probabilities, float32, nats, each
+            `(B * K, 1)`.
         task: Task.
 
     Returns:
@@ -83,14 +84,15 @@ def extend_rows(
     """Returns the carry with one more token on each open hypothesis."""
     position = carry["position"]
     is_open = carry["open"]
-    logits, leaves, alignment = stepper(
+    distribution, leaves, alignment = stepper(
         carry["tokens"], carry["leaves"], position
     )
-    tokens, token_scores = choose(logits, position)
     shape = (task.batch_size, task.beam_size)
-    tokens = ops.reshape(tokens, shape)
-    token_scores = only_legal(ops.reshape(token_scores, shape))
-    scores = ops.where(is_open, carry["scores"] + token_scores, carry["scores"])
+    tokens, added, token_scores = (
+        ops.reshape(part, shape) for part in choose(distribution, position)
+    )
+    scores = carry["scores"] + only_legal(added)
+    scores = ops.where(is_open, scores, carry["scores"])
     still_open = ops.logical_and(is_open, ops.not_equal(tokens, task.eos_id))
     extended = {
         "position": position + 1,

@@ -1,5 +1,7 @@
 """Random sampling, of the whole distribution or of its likeliest part."""
 
+import math
+from collections.abc import Sequence
 from typing import Any
 from typing import TypeAlias
 
@@ -11,9 +13,10 @@ from keras_s2s.decoding.candidates import SMALLEST_SPLIT_ROW
 from keras_s2s.decoding.candidates import best_first
 from keras_s2s.decoding.candidates import block_width
 from keras_s2s.decoding.candidates import gather_beams
-from keras_s2s.decoding.candidates import log_normalizer
 from keras_s2s.decoding.candidates import split_rows
 from keras_s2s.decoding.candidates import top_candidates
+from keras_s2s.decoding.constraint import Constraint
+from keras_s2s.decoding.distribution import Distribution
 from keras_s2s.decoding.rows import search_rows
 from keras_s2s.decoding.search import Search
 from keras_s2s.decoding.search import Stepper
@@ -47,6 +50,8 @@ class RandomSampling(Search):
             None each draws afresh, and `seed_generator` holds the state (a
             `keras.random.SeedGenerator`; on JAX what jit-compiles must treat
             it as state). Default: None.
+        constraints: list of `Constraint`, or None. What may be drawn, before
+            `temperature`. Default: None, anything.
 
     Raises:
         ValueError, TypeError: an argument is not as stated above.
@@ -71,7 +76,9 @@ class RandomSampling(Search):
         top_p: float | None = None,
         num_samples: int = 1,
         seed: int | None = None,
+        constraints: Sequence[Constraint] | None = None,
     ):
+        super().__init__(constraints)
         checks.check_number(
             "temperature",
             temperature,
@@ -108,8 +115,8 @@ class RandomSampling(Search):
         rows = task.batch_size * task.beam_size
         noise = ops.reshape(noise, (task.max_length, rows, 1))
 
-        def choose(logits, position):
-            return self._draw(logits, ops.take(noise, position, axis=0))
+        def choose(distribution, position):
+            return self._draw(distribution, ops.take(noise, position, axis=0))
 
         result = search_rows(stepper, choose, task)
         finished = ops.cast(result.pop("finished"), "float32")
@@ -120,10 +127,12 @@ class RandomSampling(Search):
             name: gather_beams(part, order) for name, part in result.items()
         }
 
-    def _draw(self, logits: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
-        """Returns a token of each row and its log-probability."""
+    def _draw(
+        self, distribution: Distribution, noise: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Returns a token of each row, and its log-probability twice."""
+        logits = distribution.logits
         maximum = ops.max(logits, axis=-1, keepdims=True)
-        normalizer = log_normalizer(logits, maximum)
         size = logits.shape[-1]
         kept, ids = logits, None
         if self.top_k is not None or self.top_p is not None:
@@ -134,19 +143,27 @@ class RandomSampling(Search):
         if self.top_p is not None:
             weights = keep_nucleus(weights, self.top_p)
         places = draw_places(weights, noise)
-        token_scores = gather_beams(kept, places) - normalizer
         tokens = places if ids is None else gather_beams(ids, places)
-        return tokens, token_scores
+        values = gather_beams(kept, places)
+        added, token_scores = distribution.score(values, tokens, maximum)
+        # Weights say what is drawn, but are no part of its probability.
+        is_legal = ops.greater(added, -math.inf)
+        return (
+            tokens,
+            ops.where(is_legal, token_scores, -math.inf),
+            token_scores,
+        )
 
     def get_config(self) -> dict[str, Any]:
         """Returns the arguments of the constructor."""
-        return {
+        config = {
             "temperature": self.temperature,
             "top_k": self.top_k,
             "top_p": self.top_p,
             "num_samples": self.num_samples,
             "seed": self.seed,
         }
+        return {**config, **super().get_config()}
 
 
 def keep_nucleus(weights: Tensor, top_p: float) -> Tensor:

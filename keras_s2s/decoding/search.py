@@ -3,6 +3,7 @@
 import dataclasses
 import numbers
 from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any
 from typing import TypeAlias
 
@@ -11,6 +12,12 @@ from keras import ops
 
 from keras_s2s import checks
 from keras_s2s.decoding.candidates import gather_beams
+from keras_s2s.decoding.candidates import write_step
+from keras_s2s.decoding.constraint import Constraint
+from keras_s2s.decoding.constraint import Hypotheses
+from keras_s2s.decoding.constraint import check_constraints
+from keras_s2s.decoding.distribution import Distribution
+from keras_s2s.decoding.distribution import normalize
 
 Tensor: TypeAlias = Any
 
@@ -38,12 +45,21 @@ class Stepper:
 
     A loop carries flat lists; the structure and the shapes that the state
     came with are restored here, so that no shape changes inside a loop.
+    Where something is constrained, the last of them are the tokens so far.
     """
 
-    def __init__(self, step: Callable, state: Any, context: Any, task: Task):
+    def __init__(
+        self,
+        step: Callable,
+        state: Any,
+        context: Any,
+        task: Task,
+        constraints: list[Constraint],
+    ):
         self.step = step
         self.context = context
         self.task = task
+        self.constraints = constraints
         self.structure = state
         flat = keras.tree.flatten_with_path(state)
         self.first = [ops.convert_to_tensor(leaf) for _, leaf in flat]
@@ -76,11 +92,14 @@ class Stepper:
                 )
         if task.record_alignments:
             self.alignment_length = ops.shape(alignment_of(state))[2]
+        if constraints:
+            self.leaves.append(task.full(task.pad_id, "int32", task.max_length))
+            self.moves.append(True)
 
     def __call__(
         self, token_ids: Tensor, leaves: list, position: Tensor
-    ) -> tuple[Tensor, list, Tensor]:
-        """Returns float32 logits `(B * K, V)`, leaves and the alignment."""
+    ) -> tuple[Distribution, list, Tensor]:
+        """Returns what may follow, the next leaves and the alignment."""
         flat = list(self.first)
         for number, leaf in zip(self.carried, leaves):
             flat[number] = leaf
@@ -89,6 +108,7 @@ class Stepper:
         self._check_logits(logits)
         rows = self.task.batch_size * self.task.beam_size
         logits = ops.reshape(logits, (rows, logits.shape[-1]))
+        logits = ops.cast(logits, "float32")
         alignment = None
         if self.task.record_alignments:
             alignment = ops.cast(alignment_of(state), "float32")
@@ -99,11 +119,30 @@ class Stepper:
                 f"{len(self.first)} tensors after a step, as before it",
                 len(flat),
             )
-        leaves = [
+        next_leaves = [
             ops.reshape(flat[number], shape)
             for number, shape in zip(self.carried, self.shapes)
         ]
-        return ops.cast(logits, "float32"), leaves, alignment
+        if not self.constraints:
+            return Distribution(logits), next_leaves, alignment
+        ids = write_step(leaves[-1], position - 1, token_ids)
+        distribution = self._restrict(logits, ids, position)
+        return distribution, [*next_leaves, ids], alignment
+
+    def _restrict(
+        self, logits: Tensor, ids: Tensor, position: Tensor
+    ) -> Distribution:
+        task, size = self.task, logits.shape[-1]
+        log_probs = normalize(logits)
+        shape = (task.batch_size, task.beam_size, size)
+        ranked = ops.reshape(log_probs, shape)
+        hypotheses = Hypotheses(ids, position, task.eos_id, task.max_length)
+        for constraint in self.constraints:
+            constraint.check(size, task.eos_id, task.max_length)
+            ranked = constraint.restrict(ranked, hypotheses)
+        return Distribution(
+            ops.reshape(ops.cast(ranked, "float32"), (-1, size)), log_probs
+        )
 
     def reorder(self, leaves: list, beams: Tensor) -> list:
         """Gives each beam the state of one of `beams` `(B, K)`."""
@@ -146,6 +185,10 @@ class Search:
     A search knows no layer. It asks a function, `step`, for the logits of
     the next token of K hypotheses a sentence, and puts together the best N.
 
+    Args:
+        constraints: list of `Constraint`, or None. What may be generated.
+            Default: None, anything.
+
     Attributes:
         beam_size: int > 0. K, the size of the beam axis of the state.
         num_hypotheses: int > 0. N, how many come back for a sentence.
@@ -153,6 +196,9 @@ class Search:
 
     beam_size: int
     num_hypotheses: int
+
+    def __init__(self, constraints: Sequence[Constraint] | None = None):
+        self.constraints = check_constraints(constraints)
 
     def search(
         self,
@@ -228,7 +274,8 @@ class Search:
             pad_id,
             record_alignments,
         )
-        return self.run(Stepper(step, state, context, task), task)
+        stepper = Stepper(step, state, context, task, self.constraints)
+        return self.run(stepper, task)
 
     def run(self, stepper: Stepper, task: Task) -> dict[str, Tensor]:
         """Returns what `search` returns, its arguments being checked."""
@@ -236,9 +283,17 @@ class Search:
 
     def get_config(self) -> dict[str, Any]:
         """Returns the arguments of the constructor."""
-        return {}
+        constraints = [
+            keras.saving.serialize_keras_object(constraint)
+            for constraint in self.constraints
+        ]
+        return {"constraints": constraints}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "Search":
         """Returns a search made from what `get_config` returned."""
-        return cls(**config)
+        constraints = [
+            keras.saving.deserialize_keras_object(constraint)
+            for constraint in config.get("constraints", [])
+        ]
+        return cls(**{**config, "constraints": constraints})

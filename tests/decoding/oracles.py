@@ -180,30 +180,49 @@ def penalty(name, alpha, num_generated, finished=True, count_eos=True):
     return 1.0
 
 
-def brute_force(model, sentence, setting):
-    """Scores every sequence there is; returns (ids, score, token scores)."""
+def anything(log_probs, prefix):
+    """Restricts nothing: what ranks is the log-probability."""
+    return log_probs
+
+
+def brute_force(model, sentence, setting, restrict=anything):
+    """Scores every sequence there is; returns (ids, score, token scores).
+
+    `restrict(log_probs, prefix)` returns what ranks instead, `(V,)`.
+    """
     name, alpha, count_eos = setting
     finished, unfinished = [], []
     words = [v for v in range(model.vocabulary_size) if v != EOS]
     known = {}
     for length in range(1, model.max_length + 1):
         for prefix in itertools.product(words, repeat=length - 1):
-            known[prefix] = model.log_probabilities(sentence, prefix)
+            scores = model.log_probabilities(sentence, prefix)
+            known[prefix] = scores, restrict(scores, prefix)
     for length in range(1, model.max_length + 1):
         for prefix in itertools.product(words, repeat=length - 1):
             lasts = words if length == model.max_length else []
             for last in [EOS, *lasts]:
                 ids = (*prefix, last)
-                parts = [known[ids[:i]][token] for i, token in enumerate(ids)]
+                parts, ranks = (
+                    [known[ids[:i]][kind][token] for i, token in enumerate(ids)]
+                    for kind in range(2)
+                )
                 divisor = penalty(name, alpha, length, last == EOS, count_eos)
-                entry = (ids, sum(parts) / divisor, parts)
-                if sum(parts) > -math.inf:
+                entry = (ids, sum(ranks) / divisor, parts)
+                if sum(ranks) > -math.inf:
                     (finished if last == EOS else unfinished).append(entry)
     best = sorted(finished, key=lambda entry: -entry[1])
     return best + sorted(unfinished, key=lambda entry: -entry[1])
 
 
-def plain_beam(model, sentence, beam_size, setting, early_stopping=False):
+def plain_beam(
+    model,
+    sentence,
+    beam_size,
+    setting,
+    early_stopping=False,
+    restrict=anything,
+):
     """Beam search as it is defined, that goes on to the end regardless.
 
     Returns:
@@ -218,9 +237,11 @@ def plain_beam(model, sentence, beam_size, setting, early_stopping=False):
         candidates = []
         for ids, total, parts in still_open:
             scores = model.log_probabilities(sentence, ids)
-            for token, score in enumerate(scores):
-                if score > -math.inf:
-                    entry = ((*ids, token), total + score, [*parts, score])
+            ranks = restrict(scores, ids)
+            for token, rank in enumerate(ranks):
+                if rank > -math.inf:
+                    parts_after = [*parts, scores[token]]
+                    entry = ((*ids, token), total + rank, parts_after)
                     candidates.append(entry)
         candidates.sort(key=lambda entry: -entry[1])
         candidates = candidates[: 2 * beam_size]

@@ -4,8 +4,12 @@ import keras
 from keras import ops
 
 from keras_s2s.decoding import BeamSearch
+from keras_s2s.decoding import ForbiddenPhrases
 from keras_s2s.decoding import GreedySearch
+from keras_s2s.decoding import MinimumLength
+from keras_s2s.decoding import NoRepeatNgrams
 from keras_s2s.decoding import RandomSampling
+from keras_s2s.decoding import RepetitionPenalty
 from tests.decoding.oracles import BOS
 from tests.decoding.oracles import EOS
 from tests.decoding.oracles import PAD
@@ -16,6 +20,17 @@ SEARCHES = {
     "one": BeamSearch(1, "gnmt"),
     "narrow": BeamSearch(3, "gnmt", 0.9, num_hypotheses=3),
     "wide": BeamSearch(12, "power", -0.5, num_hypotheses=12),
+    "constrained": BeamSearch(
+        3,
+        num_hypotheses=3,
+        constraints=[
+            NoRepeatNgrams(2),
+            RepetitionPenalty(1.5),
+            ForbiddenPhrases([[4], [0, 3]]),
+            MinimumLength(3),
+        ],
+    ),
+    "no word twice": GreedySearch(constraints=[NoRepeatNgrams(1)]),
     # Draws differ between backends, but not where there is one to draw.
     "sampling": RandomSampling(top_k=1, num_samples=2, seed=0),
 }

@@ -9,8 +9,12 @@ import tensorflow as tf
 from keras import ops
 
 from keras_s2s.decoding import BeamSearch
+from keras_s2s.decoding import ForbiddenPhrases
 from keras_s2s.decoding import GreedySearch
+from keras_s2s.decoding import MinimumLength
+from keras_s2s.decoding import NoRepeatNgrams
 from keras_s2s.decoding import RandomSampling
+from keras_s2s.decoding import RepetitionPenalty
 from tests.decoding.oracles import BOS
 from tests.decoding.oracles import EOS
 from tests.decoding.oracles import PAD
@@ -22,6 +26,15 @@ SEARCHES = {
     "greedy": GreedySearch(),
     "beam": BeamSearch(3, "gnmt", 0.8, False, num_hypotheses=2),
     "hasty beam": BeamSearch(2, "power", -1.0, early_stopping=True),
+    "constrained beam": BeamSearch(
+        3,
+        constraints=[
+            NoRepeatNgrams(2),
+            RepetitionPenalty(1.5),
+            ForbiddenPhrases([[4], [0, 3]]),
+            MinimumLength(3),
+        ],
+    ),
     # Draws may differ in a graph, but not where there is one to draw.
     "sampling": RandomSampling(0.7, 1, 0.9, num_samples=3, seed=2),
 }
@@ -38,7 +51,7 @@ def test_a_config_makes_the_same_search(search):
     assert type(again) is type(search)
     assert again.get_config() == search.get_config()
     for name, value in search.get_config().items():
-        assert getattr(again, name) == value
+        assert getattr(again, name) == value or name == "constraints"
     assert again.beam_size == search.beam_size
     assert again.num_hypotheses == search.num_hypotheses
 
