@@ -18,6 +18,7 @@ from tests import laws
 from tests import loops
 from tests import numerics
 from tests import pairs
+from tests import slow_losses
 from tests.decoding.searches import search_all
 from tests.layers import backbones
 from tests.layers import pointers
@@ -116,6 +117,10 @@ def test_it_agrees_with_tensorflow(name):
 def test_encoders_agree_with_tensorflow():
     expected = np.load(Path(os.environ["REFERENCE"]) / "encoders.npz")
     numerics.assert_close(encoder_results(), list(expected.values()), 1e-4)
+
+
+def test_losses_are_those_of_numpy():
+    slow_losses.check_values()
 
 
 @pytest.mark.parametrize("name", ["unfed", "llama"])

@@ -1,8 +1,3 @@
-import json
-import os
-import subprocess
-import sys
-
 import keras
 import numpy as np
 import pytest
@@ -13,33 +8,11 @@ from keras_s2s.losses import sequence_loss
 from keras_s2s.losses import sequence_loss_by_example
 from keras_s2s.losses import token_losses
 from keras_s2s.normalizers import NORMALIZERS
-
-LABELS = np.array([[3, 1, 2, 4], [2, 3, 0, 0], [1, 0, 0, 0]])  # 0 is padding
-MASK = np.array([[1, 1, 1, 1], [1, 1, 0, 0], [1, 0, 0, 0]], "float32")
-LOGITS = np.random.default_rng(7).normal(size=(3, 4, 5)).astype("float32")
-
-
-def slow_losses(labels, logits, smoothing=0.0):
-    logits = logits.astype("float64")
-    vocabulary_size = logits.shape[-1]
-    log_sum = np.log(np.exp(logits).sum(-1, keepdims=True))
-    target = np.eye(vocabulary_size)[labels] * (1.0 - smoothing)
-    target += smoothing / vocabulary_size
-    return -(target * (logits - log_sum)).sum(-1)
-
-
-def slow_loss(normalizer, labels, logits, weights, smoothing=0.0):
-    losses = slow_losses(labels, logits, smoothing)
-    total = (losses * weights).sum()
-    if normalizer == "tokens":
-        return total / weights.sum()
-    if normalizer == "batch":
-        return total / len(labels)
-    if normalizer == "none":
-        return total
-    rows = (losses * weights).sum(1) / weights.sum(1)
-    heaviest = weights.max(1)
-    return (rows * heaviest).sum() / heaviest.sum()
+from tests.slow_losses import LABELS
+from tests.slow_losses import LOGITS
+from tests.slow_losses import MASK
+from tests.slow_losses import slow_loss
+from tests.slow_losses import slow_losses
 
 
 def gradient(loss, labels, logits, sample_weight=None):
@@ -280,60 +253,3 @@ def test_compiled_model_keeps_the_loss(tmp_path):
         "chunk_size": 8,
     }
     assert loaded.evaluate(LABELS, LABELS, verbose=0) == value
-
-
-SNIPPET = """
-import json, sys
-import keras
-import numpy as np
-from keras import ops
-from keras_s2s.losses import SequenceLoss
-from keras_s2s.losses import sequence_loss
-labels, mask, logits = (np.array(x) for x in json.load(sys.stdin))
-logits = logits.astype("float32")
-values = [
-    float(SequenceLoss(normalizer, smoothing)(labels, logits, weights))
-    for normalizer in ("tokens", "sequences", "batch", "none")
-    for smoothing in (0.0, 0.1)
-    for weights in (None, mask, np.array([1.0, 0.5, 2.0]))
-]
-values.append(float(sequence_loss(logits, labels, mask)))
-values.append(float(SequenceLoss()(labels, ops.cast(logits, "bfloat16"))))
-inputs = keras.Input((None,), dtype="int32")
-outputs = keras.layers.Embedding(5, 5, embeddings_initializer="ones")(inputs)
-model = keras.Model(inputs, outputs)
-model.compile(keras.optimizers.SGD(1.0), SequenceLoss("sequences", 0.1))
-# The last row is padding: its gradient has to be 0, not NaN.
-padded = np.concatenate([labels, 0 * labels[:1]])
-history = model.fit(padded, padded, epochs=2, verbose=0)
-print(json.dumps(values + history.history["loss"]))
-"""
-
-
-def test_backends_agree():
-    arrays = json.dumps([x.tolist() for x in (LABELS, MASK, LOGITS)])
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", SNIPPET],
-            env={**os.environ, "KERAS_BACKEND": backend},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for backend in ("jax", "torch")
-    ]
-    written = [process.communicate(arrays) for process in processes]
-    for process, (_, errors) in zip(processes, written):
-        assert process.returncode == 0, errors
-    jax, torch = (json.loads(text.splitlines()[-1]) for text, _ in written)
-    expected = [
-        slow_loss(normalizer, LABELS, LOGITS, weights, smoothing)
-        for normalizer in NORMALIZERS
-        for smoothing in (0.0, 0.1)
-        for weights in (MASK, MASK, MASK * [[1.0], [0.5], [2.0]])
-    ]
-    expected.append(slow_loss("sequences", LABELS, LOGITS, MASK))
-    np.testing.assert_allclose(jax[:25], expected, rtol=1e-5)
-    np.testing.assert_allclose(torch, jax, rtol=1e-5)
-    assert jax[26] == pytest.approx(np.log(5.0)) and jax[27] < jax[26]
