@@ -41,6 +41,7 @@ FLOORS = {
     "models.output": 4,
     "models.quantization": 4,
     "models.seq2seq": 5,
+    "models.scoring": 5,
     "models.compiled": 6,
     "models.inference": 6,
     "models.forecaster": 7,

@@ -6,6 +6,7 @@ from typing import Any
 from typing import TypeAlias
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_s2s import checks
@@ -160,6 +161,19 @@ class BeamSearch(Search):
             reach = open_scores[:, :1] / largest_penalty
             done = ops.logical_and(done, ops.less_equal(reach, worst))
         return ops.where(done, -math.inf, open_scores)
+
+    def rank(
+        self, log_probs: np.ndarray, lengths: np.ndarray, finished: np.ndarray
+    ) -> np.ndarray:
+        """Returns `log_probs` over the penalties of their lengths."""
+        longest = int(np.max(lengths, initial=0))
+        own, of_open = (
+            length_penalty_table(
+                self.length_penalty, self.alpha, longest, count_eos
+            )[lengths]
+            for count_eos in (self.count_eos, True)
+        )
+        return log_probs / np.where(finished, own, of_open)
 
     def get_config(self) -> dict[str, Any]:
         """Returns the arguments of the constructor."""

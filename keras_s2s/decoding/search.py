@@ -8,6 +8,7 @@ from typing import Any
 from typing import TypeAlias
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_s2s import checks
@@ -280,6 +281,18 @@ class Search:
     def run(self, stepper: Stepper, task: Task) -> dict[str, Tensor]:
         """Returns what `search` returns, its arguments being checked."""
         raise NotImplementedError
+
+    def rank(
+        self, log_probs: np.ndarray, lengths: np.ndarray, finished: np.ndarray
+    ) -> np.ndarray:
+        """Returns the scores of whole hypotheses, `(B,)`: what ranks them.
+
+        Args:
+            log_probs: float `(B,)`, nats.
+            lengths: int `(B,)`. Tokens, the end token included.
+            finished: bool `(B,)`. Whether there is an end token.
+        """
+        return log_probs
 
     def get_config(self) -> dict[str, Any]:
         """Returns the arguments of the constructor."""

@@ -1,5 +1,6 @@
 """Search over a trained encoder and decoder, as a model of its own."""
 
+import functools
 from typing import Any
 from typing import TypeAlias
 
@@ -16,6 +17,9 @@ from keras_s2s.layers.encoder import Encoder
 from keras_s2s.models.compiled import LoopLayer
 from keras_s2s.models.compiled import LoopModel
 from keras_s2s.models.door import check_source_ids
+from keras_s2s.models.scoring import find_lengths
+from keras_s2s.models.scoring import make_scorer
+from keras_s2s.models.scoring import score_targets
 from keras_s2s.recurrence import trace_any_length
 
 Tensor: TypeAlias = Any
@@ -192,6 +196,10 @@ class InferenceModel(LoopModel):
         self.eos_id = eos_id
         self.pad_id = pad_id
         self.return_alignments = return_alignments
+        # A function, as Keras would save a model that it finds here.
+        self.make_scorer = functools.cache(
+            lambda: make_scorer(encoder, decoder)
+        )
 
     def compile(self, *args: Any, **kwargs: Any) -> None:
         """As `keras.Model.compile`.
@@ -235,9 +243,8 @@ class InferenceModel(LoopModel):
     def _predict_sorted(
         self, x: np.ndarray, batch_size: int, verbose: Any
     ) -> dict[str, np.ndarray]:
-        is_real = x != getattr(self.encoder, "pad_id", 0)
         # A source ends with its last token, though padding were inside.
-        lengths = x.shape[1] - np.argmax(is_real[:, ::-1], axis=1)
+        lengths = find_lengths(x, getattr(self.encoder, "pad_id", 0))
         # The longest first: what does not fit into memory fails at once.
         order = np.argsort(-lengths, kind="stable")
         batches = [
@@ -262,6 +269,37 @@ class InferenceModel(LoopModel):
             key: np.concatenate([found[key] for found in results])[places]
             for key in results[0]
         }
+
+    def score(
+        self,
+        source: Any,
+        target_ids: Any,
+        batch_size: int = 32,
+        verbose: Any = "auto",
+    ) -> dict[str, np.ndarray]:
+        """Scores given targets, teacher forced, as the search would.
+
+        Pairs of like lengths are computed together; results come in their
+        order. Constraints of the search have no say.
+
+        Args:
+            source: as for `predict`; ids as a list of id lists, too.
+            target_ids: int array `(B, T)` with padding behind, or a list of
+                id lists. Without bos; with eos where a target ends, as
+                `predict` returns them.
+            batch_size: int > 0. Default: 32.
+            verbose: "auto", 0 or 1. 1 shows a progress bar. Default: "auto".
+
+        Returns:
+            Dict: `token_scores`, float32 `(B, T)`, log-probabilities in nats,
+            0 on padding; `scores`, float32 `(B,)`, what ranks: their sum,
+            over the length penalty of the search; `lengths`, int32 `(B,)`.
+
+        Raises:
+            ValueError: sources or targets are not as stated above, hold ids
+                outside the vocabulary or are empty.
+        """
+        return score_targets(self, source, target_ids, batch_size, verbose)
 
     def predict_on_batch(self, x: Any) -> dict[str, np.ndarray]:
         """As `keras.Model.predict_on_batch`."""

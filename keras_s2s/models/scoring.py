@@ -1,0 +1,134 @@
+"""The log-probability of given targets, teacher forced."""
+
+from typing import Any
+from typing import TypeAlias
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_s2s import checks
+from keras_s2s.data import pad_rows
+from keras_s2s.models.door import check_source_ids
+
+Tensor: TypeAlias = Any
+
+
+class TokenScores(keras.layers.Layer):
+    """The log-probability that logits give their labels.
+
+    Call arguments:
+        logits: float `(B, T, V)`.
+        labels: int32 `(B, T)`.
+
+    Returns:
+        Float32 `(B, T)`, nats.
+    """
+
+    def call(self, logits: Tensor, labels: Tensor) -> Tensor:
+        log_probs = ops.log_softmax(ops.cast(logits, "float32"), axis=-1)
+        found = ops.take_along_axis(log_probs, labels[:, :, None], axis=-1)
+        return ops.squeeze(found, -1)
+
+
+def make_scorer(encoder: Any, decoder: Any) -> keras.Model:
+    """Returns a functional model: source, target_ids and labels to scores."""
+    source, target = encoder.make_input(), decoder.make_input()
+    labels = keras.Input((None,), dtype="int32", name="labels")
+    logits = decoder(target, encoder(source, training=False), training=False)
+    inputs = [source, target, labels]
+    return keras.Model(
+        {one.name: one for one in inputs}, TokenScores()(logits, labels)
+    )
+
+
+def check_target_ids(
+    target_ids: Any, count: int, decoder: Any, pad_id: int
+) -> np.ndarray:
+    """Returns targets as an int32 array `(B, T)`, or refuses them.
+
+    Args:
+        target_ids: int array `(B, T)`, or a list of lists of ids.
+        count: int >= 0. B, how many sources there are.
+        decoder: layer. Its `vocabulary_size` and `longest` count.
+        pad_id: int. What stands behind the end of a target.
+
+    Raises:
+        ValueError: there are more or fewer than sources; one is empty, is
+            longer than learned positions, or has an id that is not in the
+            vocabulary.
+    """
+    if len(target_ids) != count:
+        rule = f"one for each of {count} sources"
+        checks.fail("target_ids", rule, f"{len(target_ids)} targets")
+    size = getattr(decoder, "vocabulary_size", None)
+    rows = checks.check_rows(target_ids, np.iinfo("int32").max)
+    for index, row in enumerate(rows):
+        while row and row[-1] == pad_id:
+            row.pop()
+        if not row:
+            rule = "a target with at least one token that is not padding"
+            checks.fail(f"target_ids[{index}]", rule, target_ids[index])
+        if size is not None:
+            checks.check_ids(f"target_ids[{index}]", row, size)
+    padded = pad_rows(rows, pad_id)
+    longest = getattr(decoder, "longest", None)
+    if longest is not None:
+        checks.check_length("target_ids", padded.shape[1], longest)
+    return padded
+
+
+def score_targets(
+    inference: Any,
+    source: Any,
+    target_ids: Any,
+    batch_size: int,
+    verbose: Any,
+) -> dict[str, np.ndarray]:
+    """Returns what `InferenceModel.score` does."""
+    checks.check_positive("batch_size", batch_size)
+    encoder, decoder = inference.encoder, inference.decoder
+    source, widths = _check_source(source, encoder, decoder)
+    pad_id = inference.pad_id
+    labels = check_target_ids(target_ids, len(source), decoder, pad_id)
+    lengths = find_lengths(labels, pad_id)
+    scores = np.zeros(labels.shape, "float32")
+    scorer = inference.make_scorer()
+    (name,) = set(scorer.input) - {"target_ids", "labels"}
+    # The longest first: what does not fit into memory fails at once.
+    order = np.lexsort((-widths, -lengths))
+    verbose = {"auto": 1}.get(verbose, verbose)
+    bar = keras.utils.Progbar(len(order), verbose=verbose)
+    for start in range(0, len(order), batch_size):
+        rows = order[start : start + batch_size]
+        own = labels[rows, : lengths[rows].max()]
+        targets = np.full_like(own, inference.bos_id)
+        targets[:, 1:] = own[:, :-1]
+        inputs = {name: source[rows, : widths[rows].max()]}
+        inputs.update(target_ids=targets, labels=own)
+        scores[rows, : own.shape[1]] = scorer.predict_on_batch(inputs)
+        bar.add(len(rows))
+    scores *= np.arange(labels.shape[1]) < lengths[:, None]
+    last = np.take_along_axis(labels, lengths[:, None] - 1, axis=1)[:, 0]
+    ranks = inference.search.rank(
+        scores.sum(axis=1), lengths, last == inference.eos_id
+    )
+    return {"scores": ranks, "lengths": lengths, "token_scores": scores}
+
+
+def _check_source(
+    source: Any, encoder: Any, decoder: Any
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns sources as an array, and how much of its second axis each of
+    them needs."""
+    if hasattr(encoder, "vocabulary_size"):
+        source = check_source_ids(source, encoder, decoder)
+        return source, find_lengths(source, getattr(encoder, "pad_id", 0))
+    source = ops.convert_to_numpy(source)
+    return source, np.full(len(source), source.shape[1])
+
+
+def find_lengths(ids: np.ndarray, pad_id: int) -> np.ndarray:
+    """Returns int32 `(B,)`: tokens before the padding at the end."""
+    is_real = ids[:, ::-1] != pad_id
+    return (ids.shape[1] - np.argmax(is_real, axis=1)).astype("int32")
