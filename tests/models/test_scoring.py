@@ -88,7 +88,7 @@ def test_scores_follow_the_weights_and_survive_saving(tmp_path):
 
 def test_captions_of_vectors_are_scored():
     encoder = layers.RNNVectorEncoder(3, 4, 4)
-    decoder = layers.RNNDecoder(9, 4, 5)
+    decoder = layers.RNNDecoder(11, 4, 5)
     model = Seq2Seq(*pairs.build(encoder, decoder))
     vectors = np.random.default_rng(0).normal(size=(3, 4, 3)).astype("float32")
     found = InferenceModel(model).score(vectors, [[5, 3], [6], [3]], verbose=0)
