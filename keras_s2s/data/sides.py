@@ -33,7 +33,8 @@ def map_sides(function: Callable, name: str, side: Any, *others: Any) -> Any:
             not isinstance(side, dict) or set(other) != set(side)
         ):
             rule = f"a dict of the names that come with it, {list(other)}"
-            found = list(side) if isinstance(side, dict) else type(side)
+            kind = type(side).__name__
+            found = list(side) if isinstance(side, dict) else kind
             checks.fail(name, rule, found)
     if not isinstance(side, dict):
         return function(name, side, *others)
