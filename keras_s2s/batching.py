@@ -21,6 +21,9 @@ class Corpus(NamedTuple):
     def lengths(self) -> np.ndarray:
         return np.diff(self.starts)
 
+    def max_id(self) -> int:
+        return int(self.ids.max(initial=0))
+
     def gather(
         self, rows: np.ndarray, length: int, pad_id: int
     ) -> tuple[np.ndarray, np.ndarray]:
@@ -34,7 +37,10 @@ class Corpus(NamedTuple):
 
 
 def make_corpus(
-    name: str, sequences: Sequence[Sequence[int]], forbidden: Sequence[int]
+    name: str,
+    sequences: Sequence[Sequence[int] | None],
+    forbidden: Sequence[int],
+    may_lack: bool = False,
 ) -> Corpus:
     """Lays sequences of ids out flat, and refuses what is none.
 
@@ -42,6 +48,8 @@ def make_corpus(
         name: str. What errors call `sequences`.
         sequences: list of lists of int >= 0, or of int arrays. None empty.
         forbidden: list of int. Ids that may not occur.
+        may_lack: bool. Whether None is a missing sequence, of length 0.
+            Default: False.
     """
 
     def refuse(row: int, rule: str, error: type[Exception] = ValueError):
@@ -49,10 +57,15 @@ def make_corpus(
         checks.fail(f"{name}[{row}]", rule, sequences[row], cure, error)
 
     for row, sequence in enumerate(sequences):
+        if may_lack and sequence is None:
+            continue
         if not hasattr(sequence, "__len__") or np.ndim(sequence[:1]) != 1:
             refuse(row, "a list of integer ids", TypeError)
         if not len(sequence):
             refuse(row, "a list of at least one id")
+    if may_lack:
+        nothing = np.zeros(0, "int32")
+        sequences = [nothing if ids is None else ids for ids in sequences]
     starts = np.cumsum([0, *map(len, sequences)], dtype="int64")
     if isinstance(sequences[0], np.ndarray):
         ids = np.concatenate(sequences)

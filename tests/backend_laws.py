@@ -22,7 +22,9 @@ from tests import slow_losses
 from tests.decoding.searches import search_all
 from tests.layers import backbones
 from tests.layers import pointers
+from tests.layers import test_parallel_encoder as parallel
 from tests.layers.test_heads import check_a_fused_kernel
+from tests.models import test_one_to_many as to_many
 from tests.models.test_forecaster import check_it_reads_what_it_wrote
 from tests.recurrence.test_cache import SHAPES
 from tests.recurrence.test_cache import check_a_slice_is_written
@@ -138,6 +140,23 @@ def test_steps_equal_whole(name):
 def test_a_decoder_copies():
     pointers.check_weights_add_up()
     laws.check_steps_equal_whole(functools.partial(pointers.pair, "fed"))
+
+
+def test_several_encoders_make_one_memory():
+    names = parallel.PAIRS[2]
+    laws.check_padding_changes_nothing(functools.partial(parallel.pair, *names))
+
+
+def test_several_decoders_train_together():
+    encoder, decoders = to_many.make_parts()
+    model = s2s.models.OneToMany(encoder, decoders)
+    loss = s2s.losses.SequenceLoss()
+    expected = sum(to_many.expected_losses(encoder, decoders, loss).values())
+    model.compile(keras.optimizers.SGD(0.01), loss=loss)
+    inputs, labels = to_many.make_batch(padding=1)
+    losses = [model.train_on_batch(inputs, labels)[0] for _ in range(3)]
+    np.testing.assert_allclose(losses[0], numerics.numpy(expected), rtol=1e-4)
+    assert losses[2] < losses[0]
 
 
 @pytest.mark.parametrize("options", DECODERS, ids=str)

@@ -3,7 +3,7 @@
 from keras_s2s.batching import pad_rows
 from keras_s2s.data.images import ImagePairs
 from keras_s2s.data.pairs import SequencePairs
-from keras_s2s.data.pairs import TextPairs
+from keras_s2s.data.texts import TextPairs
 from keras_s2s.tokenizers import read_lines
 
 __all__ = [

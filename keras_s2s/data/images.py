@@ -6,14 +6,16 @@ from typing import Any
 
 import numpy as np
 
-from keras_s2s import batching
 from keras_s2s import checks
 from keras_s2s import images as image_files
 from keras_s2s.data.pairs import Batch
 from keras_s2s.data.pairs import SequencePairs
-from keras_s2s.data.pairs import encode_texts
-from keras_s2s.data.pairs import special_ids
-from keras_s2s.tokenizers import SentencePieceTokenizer
+from keras_s2s.data.sides import check_sides
+from keras_s2s.data.sides import map_sides
+from keras_s2s.data.texts import Texts
+from keras_s2s.data.texts import Tokenizers
+from keras_s2s.data.texts import encode_texts
+from keras_s2s.data.texts import special_ids
 
 
 class ImagePairs(SequencePairs):
@@ -30,9 +32,10 @@ class ImagePairs(SequencePairs):
         images: array `(N, H, W, C)`, or list of paths and of arrays
             `(H, W, C)`. Pixels in [0, 255]. For several captions an image
             comes several times.
-        target_texts: list of str. As many captions, none empty.
-        target_tokenizer: SentencePieceTokenizer. For the captions; it gives
-            `pad_id`, `bos_id` and `eos_id`.
+        target_texts: list of str, or a dict of such lists by name. As many
+            captions, none empty; in a dict, None is one that is missing.
+        target_tokenizer: SentencePieceTokenizer, or a dict of those. For the
+            captions; it gives `pad_id`, `bos_id` and `eos_id`.
         image_shape: tuple of three int or None. (H, W, C) of a batch; C is
             1, 3 or 4. Default: None, that of the first array.
         **kwargs: The other options of `SequencePairs`.
@@ -55,13 +58,13 @@ class ImagePairs(SequencePairs):
     def __init__(
         self,
         images: Sequence[Any],
-        target_texts: Sequence[str],
-        target_tokenizer: SentencePieceTokenizer,
+        target_texts: Texts,
+        target_tokenizer: Tokenizers,
         image_shape: tuple[int, int, int] | None = None,
         **kwargs: Any,
     ) -> None:
         ids = special_ids(target_tokenizer, kwargs)
-        batching.check_counts("images", images, "target_texts", target_texts)
+        check_sides("images", images, "target_texts", target_texts)
         image_files.check_images(images)
         if image_shape is None and not image_files.is_path(images[0]):
             image_shape = np.shape(images[0])
@@ -73,7 +76,7 @@ class ImagePairs(SequencePairs):
         )
         super().__init__(
             [[ids["pad_id"] + 1]] * len(self._opened),
-            [target_ids[row] for row in self._opened],
+            map_sides(self._choose, "target_texts", target_ids),
             **ids,
             **kwargs,
         )
@@ -93,6 +96,9 @@ class ImagePairs(SequencePairs):
     def pair_indices(self, index: int) -> np.ndarray:
         """Returns int64 `(B,)`: where the pairs of a batch were, from 0."""
         return self._opened[super().pair_indices(index)]
+
+    def _choose(self, name: str, rows: list) -> list:
+        return [rows[row] for row in self._opened]
 
     def _open(self) -> np.ndarray:
         """Returns the rows of the images that can be read."""

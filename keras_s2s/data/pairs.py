@@ -2,9 +2,6 @@
 
 import warnings
 from collections.abc import Iterable
-from collections.abc import Mapping
-from collections.abc import Sequence
-from types import MappingProxyType
 from typing import Any
 
 import keras
@@ -12,10 +9,12 @@ import numpy as np
 
 from keras_s2s import batching
 from keras_s2s import checks
-from keras_s2s.tokenizers import Tokenizer
-from keras_s2s.word_tokenizer import find_extensions
+from keras_s2s.data.sides import Sequences
+from keras_s2s.data.sides import Side
+from keras_s2s.data.sides import check_sides
 
-Batch = tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]
+# Inputs, labels and sample weights, each an array or several by name.
+Batch = tuple[dict[str, Any], Any, Any]
 
 
 class SequencePairs(keras.utils.PyDataset):
@@ -35,11 +34,19 @@ class SequencePairs(keras.utils.PyDataset):
     `on_epoch_end` once before its first epoch, too: to resume, set `epoch`
     to fit's `initial_epoch`.
 
+    A dict of lists by name, in the place of one list, gives a dict of arrays
+    by the same names: several targets of a source, for `OneToMany`, or
+    several sources of a target, for `ParallelEncoder`. All of a side are
+    padded to one length, and what is said of lengths is said of the longest.
+
     Args:
-        source_ids: list of lists of int, or of int arrays. Each at least 1
-            id, none of them pad_id. Taken as they are: an end token, where
-            the model wants one, is in them already.
-        target_ids: as many lists, without bos, eos and pad ids.
+        source_ids: list of lists of int, or of int arrays, or a dict of
+            such lists by name. Each at least 1 id, none of them pad_id.
+            Taken as they are: an end token, where the model wants one, is in
+            them already.
+        target_ids: as many lists, without bos, eos and pad ids, or a dict of
+            those. In a dict, None is a target that is missing, but not all
+            of a source: its sample weights are 0.
         batch_size: int > 0. Pairs in a batch. Default: 64.
         batch_tokens: int > 0 or None. Bounds B x S and B x T, padding
             included, instead of `batch_size`. Default: None.
@@ -68,8 +75,9 @@ class SequencePairs(keras.utils.PyDataset):
             epoch over to the next under JAX and torch.
     Raises:
         TypeError: Ids are not integers.
-        ValueError: A side is empty, or longer than the other; an id or an
-            option is out of range. Lines are counted from 1.
+        ValueError: A side is empty, or longer than the other; a source has
+            no target at all; an id or an option is out of range. Lines are
+            counted from 1.
     Example:
         ```python
         data = SequencePairs([[5, 3], [6, 7, 3]], [[8], [9, 9]])
@@ -81,8 +89,8 @@ class SequencePairs(keras.utils.PyDataset):
 
     def __init__(
         self,
-        source_ids: Sequence[Sequence[int]],
-        target_ids: Sequence[Sequence[int]],
+        source_ids: Sequences,
+        target_ids: Sequences,
         batch_size: int = 64,
         batch_tokens: int | None = None,
         shuffle: bool = True,
@@ -112,14 +120,12 @@ class SequencePairs(keras.utils.PyDataset):
         self._check_options()
         self._epoch = 0
         self._order = None
-        batching.check_counts(
-            "source_ids", source_ids, "target_ids", target_ids
-        )
-        self._source = batching.make_corpus("source_ids", source_ids, [pad_id])
+        count = check_sides("source_ids", source_ids, "target_ids", target_ids)
+        self._source = Side("source_ids", source_ids, [pad_id])
         specials = [pad_id, bos_id, eos_id]
-        self._target = batching.make_corpus("target_ids", target_ids, specials)
+        self._target = Side("target_ids", target_ids, specials, may_lack=True)
         self._rows, lengths = self._drop_long()
-        self.dropped = len(source_ids) - len(self._rows)
+        self.dropped = count - len(self._rows)
         self.bucket_lengths = batching.make_buckets(
             bucket_lengths, int(lengths.max())
         )
@@ -130,15 +136,14 @@ class SequencePairs(keras.utils.PyDataset):
 
     def __getitem__(self, index: int) -> Batch:
         rows, (_, source_length, target_length) = self._find(index)
-        pad_id = self.pad_id
-        source_ids, _ = self._source.gather(rows, source_length, pad_id)
-        labels, ends = self._target.gather(rows, target_length, pad_id)
-        labels[np.arange(len(rows)), ends] = self.eos_id
-        inside = np.arange(target_length) <= ends[:, None]
-        target_ids = np.full_like(labels, self.bos_id)
-        target_ids[:, 1:] = np.where(inside[:, 1:], labels[:, :-1], pad_id)
+        source_ids = self._source.map(
+            lambda corpus: corpus.gather(rows, source_length, self.pad_id)[0]
+        )
+        target_ids, labels, sample_weight = self._target.map_to_many(
+            lambda corpus: self._shift(corpus, rows, target_length)
+        )
         inputs = {"source_ids": source_ids, "target_ids": target_ids}
-        return inputs, labels, inside.astype("float32")
+        return inputs, labels, sample_weight
 
     def __repr__(self) -> str:
         return (
@@ -175,14 +180,16 @@ class SequencePairs(keras.utils.PyDataset):
         return [tuple(shape) for shape in np.unique(own, axis=0).tolist()]
 
     @property
-    def max_source_id(self) -> int:
-        """The largest id in a source."""
-        return int(self._source.ids.max())
+    def max_source_id(self) -> int | dict[str, int]:
+        """The largest id in a source; of several, of each by name."""
+        return self._source.map(batching.Corpus.max_id)
 
     @property
-    def max_target_id(self) -> int:
-        """The largest id in a target, bos and eos included."""
-        return max(int(self._target.ids.max()), self.bos_id, self.eos_id)
+    def max_target_id(self) -> int | dict[str, int]:
+        """The same of targets, bos and eos included."""
+        return self._target.map(
+            lambda corpus: max(corpus.max_id(), self.bos_id, self.eos_id)
+        )
 
     @property
     def source_padding(self) -> float:
@@ -197,6 +204,19 @@ class SequencePairs(keras.utils.PyDataset):
     def pair_indices(self, index: int) -> np.ndarray:
         """Returns int64 `(B,)`: where the pairs of a batch were, from 0."""
         return self._find(index)[0]
+
+    def _shift(
+        self, corpus: batching.Corpus, rows: np.ndarray, length: int
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Returns inputs, labels and weights `(B, length)` of a decoder."""
+        labels, ends = corpus.gather(rows, length, self.pad_id)
+        # None is empty, but where it is missing.
+        (there,) = np.nonzero(ends)
+        labels[there, ends[there]] = self.eos_id
+        inside = np.arange(length) <= np.where(ends, ends, -1)[:, None]
+        target_ids = np.full_like(labels, self.bos_id)
+        target_ids[:, 1:] = np.where(inside[:, 1:], labels[:, :-1], self.pad_id)
+        return target_ids, labels, inside.astype("float32")
 
     def _check_options(self) -> None:
         required = ["batch_size", "num_shards"]
@@ -286,95 +306,3 @@ class SequencePairs(keras.utils.PyDataset):
         return self._rows[places], batching.vary_first(
             batches, self._shapes[batches, 1:]
         )
-
-
-class TextPairs(SequencePairs):
-    """Batches of pairs of texts: `SequencePairs` of what tokenizers make.
-
-    Sources are encoded with an end token, so a model that is trained on
-    them wants `encode(texts, add_eos=True)` ever after. A subclass of a
-    final class, as it differs in its constructor only.
-
-    Args:
-        source_texts: list of str. None empty.
-        target_texts: list of str. As many, none empty.
-        source_tokenizer: a tokenizer of `tokenizers`. For the sources.
-        target_tokenizer: likewise, for the targets; it gives `pad_id`,
-            `bos_id` and `eos_id`. It may be the same.
-        max_copied: int >= 0. How many words outside the vocabulary a source
-            may have that get extended ids, in it and in its target, for
-            `PointerGenerator`; the rest are unknown. Default: 0.
-        **kwargs: The other options of `SequencePairs`.
-    Raises:
-        TypeError: A text is no str.
-        ValueError: A text is empty, a side is longer than the other, the
-            tokenizers pad differently, or are not one `WordTokenizer` where
-            words are copied, or what `SequencePairs` refuses.
-    Example:
-        ```python
-        texts = ["a dog runs .", "a cat runs ."]
-        tokenizer = SentencePieceTokenizer.train(texts, vocabulary_size=17)
-        data = TextPairs(texts, texts, tokenizer, tokenizer, batch_size=2)
-        assert data.num_pairs == 2 and len(data) == 1
-        ```
-    """
-
-    def __init__(
-        self,
-        source_texts: Sequence[str],
-        target_texts: Sequence[str],
-        source_tokenizer: Tokenizer,
-        target_tokenizer: Tokenizer,
-        max_copied: int = 0,
-        **kwargs: Any,
-    ) -> None:
-        if source_tokenizer.pad_id != target_tokenizer.pad_id:
-            rule = f"that of target_tokenizer, {target_tokenizer.pad_id}"
-            checks.fail(
-                "source_tokenizer.pad_id", rule, source_tokenizer.pad_id
-            )
-        ids = special_ids(target_tokenizer, kwargs)
-        batching.check_counts(
-            "source_texts", source_texts, "target_texts", target_texts
-        )
-        options = find_extensions(
-            source_tokenizer, target_tokenizer, source_texts, max_copied
-        )
-        source_ids = encode_texts(
-            "source_texts", source_texts, source_tokenizer, True, options
-        )
-        target_ids = encode_texts(
-            "target_texts", target_texts, target_tokenizer, False, options
-        )
-        super().__init__(source_ids, target_ids, **ids, **kwargs)
-
-
-def special_ids(
-    target_tokenizer: Tokenizer, options: dict[str, Any]
-) -> dict[str, int]:
-    """Returns a tokenizer's ids, and refuses them among the options."""
-    ids = {}
-    for name in ("pad_id", "bos_id", "eos_id"):
-        if name in options:
-            cure = "It is the one of target_tokenizer."
-            checks.fail(name, "left out", options[name], cure)
-        ids[name] = getattr(target_tokenizer, name)
-    return ids
-
-
-def encode_texts(
-    name: str,
-    texts: Sequence[str],
-    tokenizer: Tokenizer,
-    add_eos: bool,
-    options: Mapping[str, Any] = MappingProxyType({}),
-) -> list[list[int]]:
-    """Encodes texts and refuses those without a token of their own."""
-    for row, text in enumerate(texts):
-        checks.check_instance(f"{name}[{row}]", text, str, "a str")
-    ids = tokenizer.encode(texts, add_eos=add_eos, **options)
-    for row, sequence in enumerate(ids):
-        if len(sequence) <= add_eos:
-            cure = f"This is line {row + 1}."
-            checks.fail(f"{name}[{row}]", "a text, not empty", texts[row], cure)
-    return ids

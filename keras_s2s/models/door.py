@@ -1,5 +1,6 @@
 """Checks of what comes into a model as arrays, before any graph runs."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -9,6 +10,10 @@ from keras_s2s import checks
 from keras_s2s.data import SequencePairs
 from keras_s2s.data import pad_rows
 
+# What sources and targets are called in the data.
+SOURCES = ("source_ids", "source_vectors", "images", "sources")
+TARGETS = ("target_ids", "target_vectors", "targets")
+
 
 def check_pairs(data: Any, labels: Any, encoder: Any, decoder: Any) -> None:
     """Refuses training data that its layers cannot read.
@@ -17,36 +22,89 @@ def check_pairs(data: Any, labels: Any, encoder: Any, decoder: Any) -> None:
 
     Args:
         data: dict of arrays, or a `SequencePairs`.
-        labels: array `(B, T)`, or `(B, T, C)` of vectors, or None.
+        labels: array `(B, T)`, or `(B, T, C)` of vectors, or None; of several
+            decoders, a dict of those.
         encoder: layer. Its `vocabulary_size` or `vector_dim` counts, if it
-            has one, and its `longest`.
-        decoder: layer, likewise, and its `max_copied`.
+            has one, and its `longest`; of one with `encoders`, theirs.
+        decoder: layer, likewise, and its `max_copied`; or a dict of those.
 
     Raises:
         ValueError: an id is negative or not in the vocabulary; vectors of
             another size, or not finite; more tokens, padding included, than
-            learned positions.
+            learned positions; other names than those of the layers.
     """
-    _check_lengths(data, encoder, decoder)
-    source_size = source_vocabulary(encoder, decoder)
-    target_size = getattr(decoder, "vocabulary_size", None)
     if isinstance(data, SequencePairs):
-        pairs = [
-            ("source_ids", data.max_source_id, source_size),
-            ("target_ids", data.max_target_id, target_size),
+        lengths = np.max(data.shapes, axis=0)[1:]
+        sides = [
+            ("source_ids", data.max_source_id, lengths[0]),
+            ("target_ids", data.max_target_id, lengths[1]),
         ]
     elif isinstance(data, dict):
-        pairs = [
-            ("source_ids", data.get("source_ids"), source_size),
-            ("target_ids", data.get("target_ids"), target_size),
-            ("labels", labels, target_size),
+        given = {**data, "labels": labels}
+        sides = [
+            (name, given[name], None)
+            for name in (*SOURCES, *TARGETS, "labels")
+            if given.get(name) is not None
         ]
-        _check_vector_pairs(data, labels, encoder, decoder)
     else:
         return
-    for name, ids, size in pairs:
-        if ids is not None and size is not None and _is_integer(ids):
-            checks.check_ids(name, ids, size)
+    copied = [getattr(layer, "max_copied", 0) for layer in find_layers(decoder)]
+    for side, values, length in sides:
+        layers, extra = (
+            (source_layers(encoder), max(copied))
+            if side in SOURCES
+            else (decoder, 0)
+        )
+        for name, found, layer in match_names(side, values, layers):
+            _check_side(name, found, layer, length, extra)
+
+
+def find_layers(layers: Any) -> list[Any]:
+    """Returns a list of one layer, or of all of a dict."""
+    return list(layers.values()) if isinstance(layers, dict) else [layers]
+
+
+def source_layers(encoder: Any) -> Any:
+    """Returns what reads sources: an encoder, or a dict of several."""
+    return getattr(encoder, "encoders", encoder)
+
+
+def match_names(side: str, values: Any, layers: Any) -> Iterator[tuple]:
+    """Yields the name, the values and the layer of each input.
+
+    Raises:
+        ValueError: the names of a dict are not those of the layers, or there
+            is a dict where there is one layer, or none where there are more.
+    """
+    if not isinstance(layers, dict):
+        if isinstance(values, dict):
+            rule = "one array, as the model has no names"
+            checks.fail(side, rule, list(values))
+        yield side, values, layers
+        return
+    if not isinstance(values, dict) or set(values) != set(layers):
+        rule = f"a dict of the names of the model, {list(layers)}"
+        kind = type(values).__name__
+        found = list(values) if isinstance(values, dict) else kind
+        checks.fail(side, rule, found)
+    for name, layer in layers.items():
+        yield f"{side}[{name!r}]", values[name], layer
+
+
+def _check_side(
+    name: str, values: Any, layer: Any, length: int | None, extra: int
+) -> None:
+    """Checks an array, or the largest id of many, of a length."""
+    longest = getattr(layer, "longest", None)
+    if longest is not None:
+        length = np.shape(values)[1] if length is None else int(length)
+        checks.check_length(name, length, longest)
+    size = getattr(layer, "vocabulary_size", None)
+    if size is not None and _is_integer(values):
+        checks.check_ids(name, values, size + extra)
+    size = getattr(layer, "vector_dim", None)
+    if size is not None and np.ndim(values):
+        check_vectors(name, values, size)
 
 
 def check_copying(encoder: Any, decoder: Any) -> None:
@@ -81,7 +139,30 @@ def source_vocabulary(encoder: Any, decoder: Any) -> int | None:
     return size + getattr(decoder, "max_copied", 0)
 
 
-def check_source_ids(source_ids: Any, encoder: Any, decoder: Any) -> np.ndarray:
+def check_sources(sources: Any, encoder: Any, decoder: Any) -> dict[str, Any]:
+    """Returns the sources of several encoders as arrays, or refuses them.
+
+    Args:
+        sources: dict by name of what `check_source_ids` takes, or
+            `check_source_vectors`, or of images.
+        encoder: layer with `encoders`, by name.
+        decoder: layer.
+    """
+    checked = []
+    for name, values, layer in match_names(
+        "sources", sources, encoder.encoders
+    ):
+        if hasattr(layer, "vocabulary_size"):
+            values = check_source_ids(values, layer, decoder, name)
+        elif hasattr(layer, "vector_dim"):
+            values = check_source_vectors(values, layer, name)
+        checked.append(values)
+    return dict(zip(encoder.encoders, checked))
+
+
+def check_source_ids(
+    source_ids: Any, encoder: Any, decoder: Any, name: str = "source_ids"
+) -> np.ndarray:
     """Returns sources as an int32 array, or refuses them.
 
     Args:
@@ -89,6 +170,7 @@ def check_source_ids(source_ids: Any, encoder: Any, decoder: Any) -> np.ndarray:
             padded.
         encoder: layer. Its `vocabulary_size`, `pad_id` and `longest` count.
         decoder: layer. Its `max_copied` counts, if it has one.
+        name: str. What errors call them.
 
     Returns:
         Int32 `(B, S)`.
@@ -103,30 +185,33 @@ def check_source_ids(source_ids: Any, encoder: Any, decoder: Any) -> np.ndarray:
     source_ids = keras.ops.convert_to_numpy(source_ids)
     if source_ids.ndim != 2 or not _is_integer(source_ids):
         found = (source_ids.shape, str(source_ids.dtype))
-        checks.fail("source_ids", "an integer array (B, S)", found)
+        checks.fail(name, "an integer array (B, S)", found)
     size = source_vocabulary(encoder, decoder)
-    checks.check_ids("source_ids", source_ids, size)
+    checks.check_ids(name, source_ids, size)
     empty = np.flatnonzero(np.all(source_ids == pad_id, axis=1))
     if len(empty):
         rule = "rows with at least one token that is not padding"
         found = f"only padding in row {empty[0]}"
-        checks.fail("source_ids", rule, found)
+        checks.fail(name, rule, found)
     longest = getattr(encoder, "longest", None)
     if longest is not None:
         is_real = np.any(source_ids != pad_id, axis=0)
         length = int(np.max(np.flatnonzero(is_real), initial=-1)) + 1
-        checks.check_length("source_ids", length, longest)
+        checks.check_length(name, length, longest)
         source_ids = source_ids[:, :longest]
     return source_ids.astype("int32")
 
 
-def check_source_vectors(source_vectors: Any, encoder: Any) -> np.ndarray:
+def check_source_vectors(
+    source_vectors: Any, encoder: Any, name: str = "source_vectors"
+) -> np.ndarray:
     """Returns sources as a float array, or refuses them.
 
     Args:
         source_vectors: numbers `(B, S, C)`, or a list of arrays `(S, C)`,
             which is padded. NaN is padding, or a missing value.
         encoder: layer. Its `vector_dim` and `longest` count.
+        name: str. What errors call them.
 
     Returns:
         Float `(B, S, C)`.
@@ -135,7 +220,7 @@ def check_source_vectors(source_vectors: Any, encoder: Any) -> np.ndarray:
         ValueError: another shape; an infinite value; a row without any
             value; more vectors than learned positions.
     """
-    name, size = "source_vectors", encoder.vector_dim
+    size = encoder.vector_dim
     if isinstance(source_vectors, (list, tuple)):
         source_vectors = pad_rows(source_vectors, np.nan)
     source_vectors = check_vectors(name, source_vectors, size)
@@ -162,36 +247,6 @@ def check_vectors(name: str, vectors: Any, size: int) -> np.ndarray:
         found = f"an infinite value in row {infinite[0]}"
         checks.fail(name, "finite, or NaN where a value is missing", found)
     return vectors
-
-
-def _check_vector_pairs(
-    data: dict, labels: Any, encoder: Any, decoder: Any
-) -> None:
-    for name, vectors, layer in (
-        ("source_vectors", data.get("source_vectors"), encoder),
-        ("target_vectors", data.get("target_vectors"), decoder),
-        ("labels", labels, decoder),
-    ):
-        size = getattr(layer, "vector_dim", None)
-        if vectors is not None and size is not None:
-            check_vectors(name, vectors, size)
-
-
-def _check_lengths(data: Any, encoder: Any, decoder: Any) -> None:
-    for axis, name, layer in (
-        (1, "source_ids", encoder),
-        (1, "source_vectors", encoder),
-        (2, "target_ids", decoder),
-        (2, "target_vectors", decoder),
-    ):
-        longest = getattr(layer, "longest", None)
-        length = None
-        if isinstance(data, SequencePairs) and name.endswith("_ids"):
-            length = max(shape[axis] for shape in data.shapes)
-        elif isinstance(data, dict) and name in data:
-            length = np.shape(data[name])[1]
-        if longest is not None and length is not None:
-            checks.check_length(name, length, longest)
 
 
 def _is_integer(ids: Any) -> bool:

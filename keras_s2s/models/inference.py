@@ -17,6 +17,7 @@ from keras_s2s.layers.encoder import Encoder
 from keras_s2s.models.compiled import LoopLayer
 from keras_s2s.models.compiled import LoopModel
 from keras_s2s.models.door import check_source_ids
+from keras_s2s.models.door import check_sources
 from keras_s2s.models.scoring import find_lengths
 from keras_s2s.models.scoring import make_scorer
 from keras_s2s.models.scoring import score_targets
@@ -91,7 +92,8 @@ class Generator(LoopLayer):
         )
 
     def compute_output_spec(self, source: Any) -> dict[str, Any]:
-        rows, count = source.shape[0], self.search.num_hypotheses
+        rows = keras.tree.flatten(source)[0].shape[0]
+        count = self.search.num_hypotheses
         hypotheses = (rows, count, self.max_length)
         spec = {
             "ids": keras.KerasTensor(hypotheses, dtype="int32"),
@@ -127,6 +129,7 @@ class InferenceModel(LoopModel):
 
     Call arguments:
         source_ids: int `(B, S)`. `predict` also takes a list of id lists.
+            Of a `ParallelEncoder`, a dict of those by name.
 
     Returns:
         Dict, N best hypotheses first: `ids`, int32 `(B, N, T)`, without bos,
@@ -226,9 +229,14 @@ class InferenceModel(LoopModel):
         is_ids = self._takes_ids and isinstance(x, (np.ndarray, list, tuple))
         if is_ids:
             x = check_source_ids(x, self.encoder, self.decoder)
-        if isinstance(x, np.ndarray) and len(x) == 0:
+        elif isinstance(x, dict) and hasattr(self.encoder, "encoders"):
+            x = check_sources(x, self.encoder, self.decoder)
+        if all(
+            isinstance(one, np.ndarray) and len(one) == 0
+            for one in keras.tree.flatten(x)
+        ):
             # Convolutions on TensorFlow take no empty batch.
-            found = self(np.ones((1, *x.shape[1:]), x.dtype))
+            found = self(keras.tree.map_structure(_make_one_row, x))
             return {
                 key: ops.convert_to_numpy(value)[:0]
                 for key, value in found.items()
@@ -307,7 +315,11 @@ class InferenceModel(LoopModel):
             self.make_predict_function()
             trace_any_length(self.predict_function, self.input)
         padded = self._pad(x) if self._takes_ids else x
-        padded = ops.convert_to_numpy(padded).astype(self.input.dtype)
+        padded = keras.tree.map_structure(
+            lambda one, like: ops.convert_to_numpy(one).astype(like.dtype),
+            padded,
+            self.input,
+        )
         found = super().predict_on_batch(padded)
         if self._takes_ids and "alignments" in found:
             length = self.encoder.memory_length(np.shape(x)[1])
@@ -347,6 +359,10 @@ class InferenceModel(LoopModel):
         return super().from_config({**config, "search": search})
 
 
+def _make_one_row(empty: np.ndarray) -> np.ndarray:
+    return np.ones((1, *empty.shape[1:]), empty.dtype)
+
+
 def find_parts(model: keras.Model) -> tuple[Encoder, Decoder]:
     """Returns the one encoder and the one decoder of a model.
 
@@ -366,6 +382,7 @@ def find_parts(model: keras.Model) -> tuple[Encoder, Decoder]:
                 "model",
                 f"a model with one keras_s2s.layers.{name} among its layers",
                 [layer.name for layer in getattr(model, "layers", [])],
+                "Of a `OneToMany`, take one `pair`." if found else "",
             )
         parts.append(found[0])
     return parts[0], parts[1]

@@ -9,23 +9,20 @@ from keras_s2s import checks
 from keras_s2s.layers.decoder import Decoder
 from keras_s2s.layers.encoder import Encoder
 from keras_s2s.losses import SequenceLoss
-from keras_s2s.masking import token_weights
 from keras_s2s.models.door import check_copying
-from keras_s2s.models.door import check_pairs
 from keras_s2s.models.output import ChunkedOutput
 from keras_s2s.models.output import can_pack
 from keras_s2s.models.output import pack
-from keras_s2s.models.quantization import check_trainable
-from keras_s2s.models.quantization import find_quantized
-from keras_s2s.models.quantization import quantize_again
-from keras_s2s.models.quantization import quiet
-from keras_s2s.recurrence import HAS_DYNAMIC_SHAPES
-from keras_s2s.recurrence import fast_updates
+from keras_s2s.models.training import REAL
+from keras_s2s.models.training import TrainingModel
+from keras_s2s.models.training import check_loss
+from keras_s2s.models.training import find_real
+from keras_s2s.models.training import has_packed_output
+from keras_s2s.models.training import name_source
+from keras_s2s.models.training import pack_labels
 
-# Entries of the inputs inside a training step: which target positions are
-# real, bool `(B, T)`, and, where the loss is taken by chunks, labels, int32
-# `(B, T)`, and weights, float32 `(B, T)`.
-REAL = "_real"
+# Entries of the inputs inside a training step, where the loss is taken by
+# chunks: labels, int32 `(B, T)`, and weights, float32 `(B, T)`.
 LABELS = "_labels"
 WEIGHTS = "_weights"
 
@@ -64,7 +61,7 @@ def shares_embedding(encoder: Encoder, decoder: Decoder) -> bool:
 
 
 @keras.saving.register_keras_serializable(package="keras_s2s")
-class Seq2Seq(keras.Model):
+class Seq2Seq(TrainingModel):
     """An encoder and a teacher-forced decoder, as a functional model.
 
     Args:
@@ -77,7 +74,8 @@ class Seq2Seq(keras.Model):
     Call arguments:
         inputs: dict of `source_ids`, int32 `(B, S)`, and `target_ids`, int32
             `(B, T)`, beginning with bos; of vectors, `source_vectors` and
-            `target_vectors`, float `(B, S, C)` and `(B, T, C)`.
+            `target_vectors`, float `(B, S, C)` and `(B, T, C)`. Those of a
+            `ParallelEncoder` are a dict by name.
 
     Returns:
         Logits, float `(B, T, V)`, or vectors `(B, T, C)`.
@@ -115,7 +113,7 @@ class Seq2Seq(keras.Model):
         source = encoder.make_input()
         target = decoder.make_input()
         outputs = decoder(target, encoder(source))
-        inputs = {source.name: source, target.name: target}
+        inputs = {name_source(encoder, source): source, target.name: target}
         super().__init__(inputs=inputs, outputs=outputs, **kwargs)
         # `call` may run parts of the decoder outside of it.
         self.dtype_policy = decoder.dtype_policy
@@ -135,13 +133,8 @@ class Seq2Seq(keras.Model):
         `jit_compile="auto"` is the faster way on the backend at hand; True
         compiles with XLA, on TensorFlow anew for each pair of lengths.
         """
-        if isinstance(loss, SequenceLoss) and hasattr(
-            self.decoder, "vector_dim"
-        ):
-            rule = "of vectors, such as `SequenceRegressionLoss`"
-            checks.fail("loss", rule, loss.name)
-        if kwargs.get("jit_compile") is True:
-            self.encoder.supports_jit = self.decoder.supports_jit = True
+        check_loss(loss, self.decoder)
+        self.support_jit(kwargs.get("jit_compile"))
         self._counts_tokens = can_pack(
             loss, [metrics or [], weighted_metrics or []]
         )
@@ -161,12 +154,6 @@ class Seq2Seq(keras.Model):
             **kwargs,
         )
 
-    def compile_from_config(self, config: dict[str, Any]) -> None:
-        """As `keras.Model.compile_from_config`."""
-        self.compile(**keras.saving.deserialize_keras_object(config))
-        if self.optimizer is not None:
-            self.optimizer.build(self.trainable_variables)
-
     def call(
         self, inputs: Any, training: bool | None = None, mask: Any = None
     ) -> Any:
@@ -184,48 +171,33 @@ class Seq2Seq(keras.Model):
             return self.decoder.project(pack(features, real))
         return self._chunked_output.evaluate(features, labels, weights, real)
 
-    @property
-    def input_dtype(self) -> str:
-        """Of what comes in as floats: weights keep their precision, and each
-        layer casts its own inputs."""
-        return self.variable_dtype
+    def decoder_or_decoders(self) -> Decoder:
+        """The decoder."""
+        return self.decoder
 
-    def train_step(self, *args: Any) -> Any:
-        with fast_updates(self.optimizer):
-            return super().train_step(*self._prepare(args))
-
-    def test_step(self, *args: Any) -> Any:
-        return super().test_step(*self._prepare(args))
-
-    def _prepare(self, args: tuple) -> tuple:
+    def prepare(self, args: tuple) -> tuple:
         """Leaves padding out before the output layer, where nothing differs,
         and hands `call` what it needs where the loss is taken by chunks.
 
         All real tokens of a batch become one row of a batch of 1, which the
         loss and the metrics weigh as they weigh the whole.
         """
-        decoder, chunked = type(self.decoder), self._chunked_output
-        counts_tokens = chunked.can_pack if chunked else self._counts_tokens
-        packs = (
-            counts_tokens
-            and decoder.features is not Decoder.features
-            and not self.jit_compile
-            and HAS_DYNAMIC_SHAPES
-        )
+        chunked = self._chunked_output
+        packs = chunked.can_pack if chunked else self._counts_tokens
+        packs = packs and has_packed_output(self.decoder, self.jit_compile)
         if not packs and not chunked:
             return args
         *state, data = args
         x, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        ignore_id = self.loss.ignore_id
-        weights = token_weights(labels, sample_weight, ignore_id)
-        # Not `weights > 0`: unweighted metrics count labels of weight 0.
-        real = token_weights(labels, None, ignore_id) > 0
         x = dict(keras.tree.map_structure(ops.convert_to_tensor, x))
+        of_labels = (labels, sample_weight, self.loss.ignore_id)
+        if not chunked:
+            x[REAL], labels, weights = pack_labels(*of_labels)
+            return ((x, labels, weights),)
+        real, x[WEIGHTS] = find_real(*of_labels)
+        x[LABELS] = ops.cast(labels, "int32")
         if packs:
             x[REAL] = real
-        if not chunked:
-            return ((x, pack(labels, real), pack(weights, real)),)
-        x[LABELS], x[WEIGHTS] = ops.cast(labels, "int32"), weights
         return (*state, (x, labels, sample_weight))
 
     def compute_loss(
@@ -254,38 +226,9 @@ class Seq2Seq(keras.Model):
         self._chunked_output.update_metrics(y, y_pred["values"], sample_weight)
         return self.get_metrics_result()
 
-    def fit(self, x: Any = None, y: Any = None, **kwargs: Any) -> Any:
-        """As `keras.Model.fit`; refuses ids outside the vocabularies."""
-        check_trainable(self.encoder, self.decoder)
-        check_pairs(x, y, self.encoder, self.decoder)
-        return super().fit(x, y, **kwargs)
-
-    def evaluate(self, x: Any = None, y: Any = None, **kwargs: Any) -> Any:
-        """As `keras.Model.evaluate`, with the same check."""
-        check_pairs(x, y, self.encoder, self.decoder)
-        return super().evaluate(x, y, **kwargs)
-
-    def quantize(self, *args: Any, **kwargs: Any) -> None:
-        """As `keras.Model.quantize`; embeddings and output stay as they are."""
-        with quiet():
-            super().quantize(*args, **kwargs)
-
     def get_config(self) -> dict[str, Any]:
-        return {
-            "encoder": keras.saving.serialize_keras_object(self.encoder),
+        config = {
             "decoder": keras.saving.serialize_keras_object(self.decoder),
             "share_embeddings": shares_embedding(self.encoder, self.decoder),
-            "quantized": find_quantized(self.encoder, self.decoder),
-            "name": self.name,
-            "trainable": self.trainable,
         }
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> "Seq2Seq":
-        config = dict(config)
-        for name in ("encoder", "decoder"):
-            config[name] = keras.saving.deserialize_keras_object(config[name])
-        quantized = config.pop("quantized", {})
-        model = cls(**config)
-        quantize_again(quantized, model.encoder, model.decoder)
-        return model
+        return {**super().get_config(), **config}

@@ -128,7 +128,7 @@ class TextToText(ToText):
 
     Raises:
         ValueError: a tokenizer has more ids than the model, or others where
-            words are copied.
+            words are copied; the encoder reads several sources.
 
     Example:
         ```python
@@ -152,6 +152,10 @@ class TextToText(ToText):
             "target_tokenizer": target_tokenizer,
         }
         super().__init__(inference, tokenizers, **kwargs)
+        if hasattr(inference.encoder, "encoders"):
+            cure = "Encode the texts, and `predict` with the inference model."
+            names = list(inference.encoder.encoders)
+            checks.fail("inference", "a model of one source", names, cure)
 
     def generate(
         self, texts: Sequence[str], batch_size: int = 64, verbose: int = 0

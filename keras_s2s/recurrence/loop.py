@@ -58,11 +58,13 @@ def trace_any_length(function: Callable | None, source: Any) -> None:
     third shape that it sees, a second or more each.
 
     Args:
-        function: the `predict_function` of a model of one input.
-        source: `keras.KerasTensor`. This input.
+        function: the `predict_function` of a model.
+        source: `keras.KerasTensor`, or nested ones. Its inputs.
     """
     if hasattr(function, "get_concrete_function"):
-        spec = tf.TensorSpec(source.shape, source.dtype)
+        spec = keras.tree.map_structure(
+            lambda one: tf.TensorSpec(one.shape, one.dtype), source
+        )
         function.get_concrete_function([(spec,)])
 
 

@@ -15,6 +15,8 @@ from keras_s2s.models import InferenceModel
 from keras_s2s.models import TextToText
 from tests import numerics
 from tests import pairs
+from tests.layers import test_parallel_encoder
+from tests.models import test_one_to_many
 from tests.models.captions import PICTURES
 from tests.models.captions import image_to_text
 from tests.models.texts import TEXTS
@@ -26,6 +28,11 @@ import numpy as np
 import keras
 import keras_s2s
 
+def as_arrays(ids):
+    if isinstance(ids, dict):
+        return {name: as_arrays(value) for name, value in ids.items()}
+    return np.array(ids, "int32")
+
 folder, inputs = sys.argv[1], json.loads(sys.stdin.read())
 results = {}
 for name in inputs["names"]:
@@ -35,6 +42,10 @@ for name in inputs["names"]:
     inference = keras.saving.load_model(f"{folder}/{name}-inference.keras")
     found = inference.predict(inputs["source_ids"], verbose=0)
     results[f"{name}-inference"] = {k: v.tolist() for k, v in found.items()}
+for name in ("to_many", "of_many"):
+    model = keras.saving.load_model(f"{folder}/{name}.keras")
+    found = keras.tree.flatten(model(as_arrays(inputs[name])))
+    results[name] = [part.numpy().tolist() for part in found]
 text = keras.saving.load_model(f"{folder}/text.keras")
 results["text"] = text.generate(inputs["texts"])
 captioner = keras.saving.load_model(f"{folder}/captioner.keras")
@@ -62,7 +73,21 @@ def test_a_new_process_gives_the_same_results(tmp_path):
     text.save(tmp_path / "text.keras")
     captioner = image_to_text()
     captioner.save(tmp_path / "captioner.keras")
+    to_many, _ = test_one_to_many.make_batch()
+    several = {
+        "to_many": (test_one_to_many.model_of_two(), to_many),
+        "of_many": (
+            InferenceModel(test_parallel_encoder.model_of_two(), max_length=5),
+            test_parallel_encoder.SOURCES,
+        ),
+    }
+    as_lists = {}
+    for name, (model, arrays) in several.items():
+        model.save(tmp_path / f"{name}.keras")
+        expected[name] = keras.tree.flatten(model(arrays))
+        as_lists[name] = keras.tree.map_structure(np.ndarray.tolist, arrays)
     inputs = {
+        **as_lists,
         "names": NAMES,
         "ids": ["source_ids", "target_ids"],
         "source_ids": source_ids.tolist(),
@@ -80,6 +105,9 @@ def test_a_new_process_gives_the_same_results(tmp_path):
     )
     assert done.returncode == 0, done.stderr[-3000:]
     found = json.loads(done.stdout.splitlines()[-1])
+    for name in several:
+        values = [np.array(part) for part in found.pop(name)]
+        numerics.assert_close(values, expected[name], 1e-5)
     assert found.pop("text") == text.generate(TEXTS)
     assert any(text.generate(TEXTS))
     assert found.pop("captions") == captioner.generate(PICTURES)
