@@ -100,6 +100,7 @@ def parse_options():
     add("--num-heads", type=int)
     add("--dropout", type=float)
     add("--label-smoothing", type=float, default=0.1)
+    add("--sampling-alpha", type=float, help="cut words anew in each epoch")
     add("--learning-rate", type=float, help="the highest")
     add("--warmup-steps", type=int, default=2000, help="of a transformer")
     add("--average", type=int, help="epochs whose weights are averaged")
@@ -312,6 +313,7 @@ def train(options):
         *tokenizers,
         batch_size=options.batch_size or 64,
         batch_tokens=options.batch_tokens,
+        sampling_alpha=options.sampling_alpha,
         seed=options.seed,
     )
     data.epoch = progress.restore(model)

@@ -212,6 +212,8 @@ class SentencePieceTokenizer(keras.layers.Layer):
         texts: Sequence[str],
         add_bos: bool = False,
         add_eos: bool = False,
+        sampling_alpha: float | None = None,
+        seed: int = 0,
     ) -> list[list[int]]:
         """Turns each text into a list of ids.
 
@@ -219,16 +221,29 @@ class SentencePieceTokenizer(keras.layers.Layer):
             texts: list of str. An empty one has no ids of its own.
             add_bos: bool. Puts `bos_id` in front. Default: False.
             add_eos: bool. Puts `eos_id` behind. Default: False.
+            sampling_alpha: float > 0 or None. Draws one of the ways to cut
+                each text, subword regularization: with a unigram model the
+                smaller, the more they differ from the best (0.1 and more);
+                with bpe the probability of leaving a merge out, at most 1.
+                Default: None, the best.
+            seed: int >= 0. Of the draws: the same texts and seed give the
+                same ids. Default: 0.
         Returns:
             List of lists of int, in the order of `texts`.
         Raises:
             TypeError: `texts` is one str, or holds something else than str.
-            ValueError: A text is no valid Unicode.
+            ValueError: A text is no valid Unicode; `sampling_alpha` is not
+                positive.
+        Source: Kudo, 2018, https://arxiv.org/abs/1804.10959; Provilkov et
+            al., 2020 (bpe), https://arxiv.org/abs/1910.13267
         """
         processor = self._loaded()
         texts = checks.check_texts("texts", texts)
+        options = {"add_bos": add_bos, "add_eos": add_eos}
+        if sampling_alpha is not None:
+            options.update(_draw(sampling_alpha, seed))
         try:
-            return processor.encode(texts, add_bos=add_bos, add_eos=add_eos)
+            return processor.encode(texts, **options)
         except (TypeError, UnicodeError):
             for index, text in enumerate(texts):
                 if re.search("[\ud800-\udfff]", text):
@@ -279,6 +294,22 @@ class SentencePieceTokenizer(keras.layers.Layer):
             cure = "Pass a path or bytes to the constructor."
             checks.fail("model", "loaded before use", None, cure)
         return self._processor
+
+
+def _draw(alpha: float, seed: int) -> dict[str, Any]:
+    """Seeds SentencePiece's draws, and returns how to ask for them."""
+    checks.check_number(
+        "sampling_alpha", alpha, 0.0, open_minimum=True, open_maximum=True
+    )
+    checks.check_integer("seed", seed, 0)
+    # It seeds the generator of each of its threads: one, and all is the same.
+    sentencepiece.set_random_generator_seed(seed)
+    return {
+        "enable_sampling": True,
+        "alpha": alpha,
+        "nbest_size": -1,
+        "num_threads": 1,
+    }
 
 
 Tokenizer: TypeAlias = SentencePieceTokenizer | WordTokenizer

@@ -12,9 +12,9 @@ from keras_s2s.data.pairs import Batch
 from keras_s2s.data.pairs import SequencePairs
 from keras_s2s.data.sides import check_sides
 from keras_s2s.data.sides import map_sides
-from keras_s2s.data.texts import Texts
-from keras_s2s.data.texts import Tokenizers
-from keras_s2s.data.texts import encode_texts
+from keras_s2s.data.text_side import Texts
+from keras_s2s.data.text_side import Tokenizers
+from keras_s2s.data.text_side import encode_texts
 from keras_s2s.data.texts import special_ids
 
 

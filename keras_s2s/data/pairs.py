@@ -3,18 +3,29 @@
 import warnings
 from collections.abc import Iterable
 from typing import Any
+from typing import NamedTuple
 
 import keras
 import numpy as np
 
 from keras_s2s import batching
 from keras_s2s import checks
+from keras_s2s.data.plan import Plan
+from keras_s2s.data.plan import make_plan
 from keras_s2s.data.sides import Sequences
 from keras_s2s.data.sides import Side
 from keras_s2s.data.sides import check_sides
 
 # Inputs, labels and sample weights, each an array or several by name.
 Batch = tuple[dict[str, Any], Any, Any]
+
+
+class EpochPairs(NamedTuple):
+    """What an epoch reads: both sides of all pairs, and their batches."""
+
+    source: Side
+    target: Side
+    plan: Plan
 
 
 class SequencePairs(keras.utils.PyDataset):
@@ -25,14 +36,14 @@ class SequencePairs(keras.utils.PyDataset):
     with bos; labels int32 `(B, T)` end with eos; sample_weight float32
     `(B, T)` is 1 on each label and 0 on padding. Padding is right-hand.
 
-    Lengths are padded up to `bucket_lengths`; pairs are sorted by their
-    padded lengths and cut into batches. Which shapes there are never
-    changes; which pairs meet in a batch, and the order of the batches,
-    depend on `seed` and `epoch` alone, and every pair comes once an epoch.
-    `Model.fit` shuffles the batches once more, with the global generator of
-    `random`, unless it is called with `shuffle=False`. It calls
-    `on_epoch_end` once before its first epoch, too: to resume, set `epoch`
-    to fit's `initial_epoch`.
+    Lengths are padded up to `bucket_lengths`; pairs are sorted by their padded
+    lengths and cut into batches. Which shapes there are never changes, unless
+    texts are cut anew in each epoch; which pairs meet in a batch, and the
+    order of the batches, depend on `seed` and `epoch` alone, and every pair
+    comes once an epoch. `Model.fit` shuffles the batches once more, with the
+    global generator of `random`, unless it is called with `shuffle=False`. It
+    calls `on_epoch_end` once before its first epoch, too: to resume, set
+    `epoch` to fit's `initial_epoch`.
 
     A dict of lists by name, in the place of one list, gives a dict of arrays
     by the same names: several targets of a source, for `OneToMany`, or
@@ -129,17 +140,17 @@ class SequencePairs(keras.utils.PyDataset):
         self.bucket_lengths = batching.make_buckets(
             bucket_lengths, int(lengths.max())
         )
-        self._plan(lengths)
+        self._plan = self._make_plan(lengths, self.bucket_lengths)
 
     def __len__(self) -> int:
-        return len(self._shapes) // self.num_shards
+        return len(self._plan.shapes) // self.num_shards
 
     def __getitem__(self, index: int) -> Batch:
-        rows, (_, source_length, target_length) = self._find(index)
-        source_ids = self._source.map(
+        rows, (_, source_length, target_length), pairs = self._find(index)
+        source_ids = pairs.source.map(
             lambda corpus: corpus.gather(rows, source_length, self.pad_id)[0]
         )
-        target_ids, labels, sample_weight = self._target.map_to_many(
+        target_ids, labels, sample_weight = pairs.target.map_to_many(
             lambda corpus: self._shift(corpus, rows, target_length)
         )
         inputs = {"source_ids": source_ids, "target_ids": target_ids}
@@ -176,7 +187,7 @@ class SequencePairs(keras.utils.PyDataset):
     @property
     def shapes(self) -> list[tuple[int, int, int]]:
         """The different (B, S, T) of this shard: each may be a compilation."""
-        own = self._shapes[self.shard_index :: self.num_shards]
+        own = self._plan.shapes[self.shard_index :: self.num_shards]
         return [tuple(shape) for shape in np.unique(own, axis=0).tolist()]
 
     @property
@@ -234,8 +245,9 @@ class SequencePairs(keras.utils.PyDataset):
             checks.fail("pad_id", "neither bos_id nor eos_id", self.pad_id)
 
     def _padding(self, axis: int) -> float:
-        places = np.sum(self._shapes[:, 0] * self._shapes[:, axis])
-        return float(1.0 - self._num_tokens[axis - 1] / places)
+        shapes = self._plan.shapes
+        places = np.sum(shapes[:, 0] * shapes[:, axis])
+        return float(1.0 - self._plan.num_tokens[axis - 1] / places)
 
     def _drop_long(self) -> tuple[np.ndarray, np.ndarray]:
         """Returns the rows that are kept, and their (S, T), in tokens."""
@@ -258,51 +270,53 @@ class SequencePairs(keras.utils.PyDataset):
             warnings.warn(f"{over} and were dropped.", stacklevel=3)
         return rows, lengths[rows]
 
-    def _plan(self, lengths: np.ndarray) -> None:
-        """Sorts by padded length and cuts into batches, once for all."""
-        buckets = self.bucket_lengths
-        padded = buckets[np.searchsorted(buckets, lengths)]
-        for axis, name in enumerate(["max_source_length", "max_target_length"]):
-            limit = getattr(self, name) or padded[:, axis].max()
-            padded[:, axis] = np.minimum(padded[:, axis], limit)
-        cells, self._ranks, counts = batching.rank_cells(padded)
-        if self.batch_tokens is None:
-            sizes = batching.cut_by_pairs(len(padded), self.batch_size)
-        else:
-            sizes = batching.cut_by_tokens(
-                cells.max(axis=1), counts, self.batch_tokens
-            )
-        sizes = batching.split_for_shards(sizes, self.num_shards)
-        self._ends = np.cumsum([0, *sizes])
-        longest = np.maximum.reduceat(
-            np.repeat(cells, counts, axis=0), self._ends[:-1], axis=0
+    def _make_plan(
+        self,
+        lengths: np.ndarray,
+        buckets: np.ndarray,
+        num_batches: int | None = None,
+    ) -> Plan:
+        return make_plan(
+            lengths,
+            (self.max_source_length, self.max_target_length),
+            buckets,
+            self.batch_size,
+            self.batch_tokens,
+            self.num_shards,
+            num_batches,
         )
-        self._shapes = np.column_stack([sizes, longest])
-        self._num_tokens = lengths.sum(axis=0)
 
-    def _find(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        """Returns the rows of a batch of this epoch, and its (B, S, T)."""
+    def _pairs_of(self, epoch: int) -> EpochPairs:
+        """Returns what an epoch reads; a subclass may have it change."""
+        return EpochPairs(self._source, self._target, self._plan)
+
+    def _find(self, index: int) -> tuple[np.ndarray, np.ndarray, EpochPairs]:
+        """Returns the rows of a batch of this epoch, its (B, S, T), and
+        where they stand."""
         if not 0 <= index < len(self):
             checks.fail("index", f"in [0, {len(self)})", index, "", IndexError)
         # Read once: another thread may be at work for the same epoch.
         order = self._order
         if order is None or order[0] != self._epoch:
             order = self._order = (self._epoch, *self._make_order(self._epoch))
-        _, rows, batches = order
-        batch = batches[index]
-        chosen = rows[self._ends[batch] : self._ends[batch + 1]]
-        return chosen, self._shapes[batch]
+        _, rows, batches, pairs = order
+        batch, ends = batches[index], pairs.plan.ends
+        chosen = rows[ends[batch] : ends[batch + 1]]
+        return chosen, pairs.plan.shapes[batch], pairs
 
-    def _make_order(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
+    def _make_order(
+        self, epoch: int
+    ) -> tuple[np.ndarray, np.ndarray, EpochPairs]:
         """Returns all rows, sorted, and the batches of this shard."""
+        pairs = self._pairs_of(epoch)
         places = np.arange(len(self._rows))
         groups = np.arange(len(self))
         if self.shuffle:
             generator = np.random.default_rng([self.seed, epoch])
             places = generator.permutation(places)
             groups = generator.permutation(groups)
-        places = places[np.argsort(self._ranks[places], kind="stable")]
+        ranks = pairs.plan.ranks[places]
+        places = places[np.argsort(ranks, kind="stable")]
         batches = groups * self.num_shards + self.shard_index
-        return self._rows[places], batching.vary_first(
-            batches, self._shapes[batches, 1:]
-        )
+        batches = batching.vary_first(batches, pairs.plan.shapes[batches, 1:])
+        return self._rows[places], batches, pairs

@@ -1,19 +1,22 @@
 """Pairs of texts to batches."""
 
-from collections.abc import Mapping
-from collections.abc import Sequence
-from types import MappingProxyType
+import math
 from typing import Any
 
-from keras_s2s import checks
-from keras_s2s.data.pairs import SequencePairs
-from keras_s2s.data.sides import check_sides
-from keras_s2s.data.sides import map_sides
-from keras_s2s.tokenizers import Tokenizer
-from keras_s2s.word_tokenizer import find_extensions
+import numpy as np
 
-Texts = Sequence[str] | dict[str, Sequence[str | None]]
-Tokenizers = Tokenizer | dict[str, Tokenizer]
+from keras_s2s import batching
+from keras_s2s import checks
+from keras_s2s.data.pairs import EpochPairs
+from keras_s2s.data.pairs import SequencePairs
+from keras_s2s.data.sides import Side
+from keras_s2s.data.sides import check_sides
+from keras_s2s.data.text_side import Texts
+from keras_s2s.data.text_side import TextSide
+from keras_s2s.data.text_side import Tokenizers
+from keras_s2s.data.text_side import as_list
+from keras_s2s.data.text_side import encode_texts
+from keras_s2s.word_tokenizer import find_extensions
 
 
 class TextPairs(SequencePairs):
@@ -36,6 +39,10 @@ class TextPairs(SequencePairs):
             may have that get extended ids, in it and in its target, for
             `PointerGenerator`; the rest are unknown. Not for dicts.
             Default: 0.
+        sampling_alpha: float > 0 or None. Cuts each text anew in every epoch,
+            at random, as `SentencePieceTokenizer.encode` does; the draws
+            depend on `seed` and `epoch` alone, and there are as many batches
+            in each epoch. Default: None, always the best cut.
         **kwargs: The other options of `SequencePairs`.
     Raises:
         TypeError: A text is no str.
@@ -52,6 +59,10 @@ class TextPairs(SequencePairs):
         ```
     """
 
+    # Where texts are cut anew: the buckets, if given, and how many batches.
+    _buckets: np.ndarray | None = None
+    _num_batches: int | None = None
+
     def __init__(
         self,
         source_texts: Texts,
@@ -59,6 +70,7 @@ class TextPairs(SequencePairs):
         source_tokenizer: Tokenizers,
         target_tokenizer: Tokenizers,
         max_copied: int = 0,
+        sampling_alpha: float | None = None,
         **kwargs: Any,
     ) -> None:
         ids = special_ids(target_tokenizer, kwargs)
@@ -79,6 +91,65 @@ class TextPairs(SequencePairs):
             "target_texts", target_texts, target_tokenizer, False, options
         )
         super().__init__(source_ids, target_ids, **ids, **kwargs)
+        self.sampling_alpha = sampling_alpha
+        if sampling_alpha is None:
+            return
+        self._sides = (
+            TextSide("source_texts", source_texts, source_tokenizer, True),
+            TextSide("target_texts", target_texts, target_tokenizer, False),
+        )
+        for side in self._sides:
+            side.check_sampling(max_copied)
+        if kwargs.get("bucket_lengths") is not None:
+            self._buckets = self.bucket_lengths
+        count = len(self._pairs_of(0).plan.shapes)
+        # Room for epochs whose draws are longer.
+        count = min(count + -(-count // 50), self.num_pairs)
+        self._num_batches = -(-count // self.num_shards) * self.num_shards
+        self._plan = self._pairs_of(0).plan
+
+    @property
+    def max_source_id(self) -> int | dict[str, int]:
+        """The largest id in a source; of several, of each by name."""
+        if self.sampling_alpha is None:
+            return super().max_source_id
+        return self._sides[0].largest_id()
+
+    @property
+    def max_target_id(self) -> int | dict[str, int]:
+        """The same of targets, bos and eos included."""
+        if self.sampling_alpha is None:
+            return super().max_target_id
+        return self._sides[1].largest_id()
+
+    def _pairs_of(self, epoch: int) -> EpochPairs:
+        if self.sampling_alpha is None:
+            return super()._pairs_of(epoch)
+        seeds = np.random.default_rng([self.seed, epoch]).integers(
+            2**31, size=2
+        )
+        source, target = (
+            side.sample(self.sampling_alpha, int(seed), self._longest(axis))
+            for axis, (side, seed) in enumerate(zip(self._sides, seeds))
+        )
+        source = Side("source_texts", source, [])
+        target = Side("target_texts", target, [], may_lack=True)
+        lengths = np.stack([source.lengths(), target.lengths() + 1], axis=1)
+        lengths = lengths[self._rows]
+        buckets = self._buckets
+        if buckets is None:
+            buckets = batching.make_buckets(None, int(lengths.max()))
+        plan = self._make_plan(lengths, buckets, self._num_batches)
+        return EpochPairs(source, target, plan)
+
+    def _longest(self, axis: int) -> float:
+        """Returns how many ids a draw may have, its own end token included."""
+        limits = [self.max_source_length, self.max_target_length]
+        limit = math.inf if limits[axis] is None else limits[axis]
+        if self._buckets is not None:
+            limit = min(limit, self._buckets[-1])
+        # The end token of a target is not there yet.
+        return limit - axis
 
 
 def special_ids(
@@ -90,7 +161,7 @@ def special_ids(
         if name in options:
             cure = "It is the one of target_tokenizer."
             checks.fail(name, "left out", options[name], cure)
-        found = [getattr(one, name) for one in _as_list(target_tokenizer)]
+        found = [getattr(one, name) for one in as_list(target_tokenizer)]
         if len(set(found)) != 1:
             rule = "the same for all targets"
             checks.fail(f"target_tokenizer.{name}", rule, found)
@@ -99,50 +170,7 @@ def special_ids(
 
 
 def _check_padding(source_tokenizer: Tokenizers, pad_id: int) -> None:
-    for tokenizer in _as_list(source_tokenizer):
+    for tokenizer in as_list(source_tokenizer):
         if tokenizer.pad_id != pad_id:
             rule = f"that of target_tokenizer, {pad_id}"
             checks.fail("source_tokenizer.pad_id", rule, tokenizer.pad_id)
-
-
-def _as_list(tokenizers: Tokenizers) -> list[Tokenizer]:
-    if isinstance(tokenizers, dict):
-        return list(tokenizers.values())
-    return [tokenizers]
-
-
-def encode_texts(
-    name: str,
-    texts: Texts,
-    tokenizer: Tokenizers,
-    add_eos: bool,
-    options: Mapping[str, Any] = MappingProxyType({}),
-) -> Any:
-    """Encodes texts and refuses those without a token of their own.
-
-    Returns:
-        A list of lists of ids, or a dict of such lists, with None for None.
-    """
-    # Only a target may be missing, and targets get no end token here.
-    may_lack = isinstance(texts, dict) and not add_eos
-
-    def encode(name: str, texts: Any, tokenizer: Tokenizer) -> list:
-        there = [
-            row
-            for row, text in enumerate(texts)
-            if not (may_lack and text is None)
-        ]
-        for row in there:
-            checks.check_instance(f"{name}[{row}]", texts[row], str, "a str")
-        found = tokenizer.encode(
-            [texts[row] for row in there], add_eos=add_eos, **options
-        )
-        ids = [None] * len(texts)
-        for row, sequence in zip(there, found):
-            if len(sequence) <= add_eos:
-                rule, cure = "a text, not empty", f"This is line {row + 1}."
-                checks.fail(f"{name}[{row}]", rule, texts[row], cure)
-            ids[row] = sequence
-        return ids
-
-    return map_sides(encode, name, texts, tokenizer)
