@@ -101,6 +101,19 @@ ATTENTION_PAIRS = {
             "input_feeding": False,
         },
     ),
+    # The heads of legacy_seq2seq.
+    "heads": (
+        {"num_layers": 2, "bidirectional": False},
+        {
+            "num_layers": 2,
+            "attention": lambda **o: s2s.layers.ParallelAttention(
+                [s2s.layers.AdditiveAttention(4, **o) for _ in range(2)], **o
+            ),
+            "input_feeding": False,
+            "readout": "linear",
+            "query": "states",
+        },
+    ),
 }
 
 RNN_PAIRS = {**PAIRS, **ATTENTION_PAIRS}

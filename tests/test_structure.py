@@ -88,6 +88,7 @@ PUBLIC_NAMES = {
         "ImageEncoder",
         "MultiHeadAttention",
         "MultiplicativeAttention",
+        "ParallelAttention",
         "PoolingEncoder",
         "PyramidalRNNEncoder",
         "PointerGenerator",

@@ -13,6 +13,7 @@ from keras_s2s.layers.local_attention import LocalAttention
 from keras_s2s.layers.monotonic_attention import MonotonicAttention
 from keras_s2s.layers.monotonic_attention import MonotonicChunkwiseAttention
 from keras_s2s.layers.multi_head_attention import MultiHeadAttention
+from keras_s2s.layers.parallel_attention import ParallelAttention
 from keras_s2s.layers.pointer_generator import PointerGenerator
 from keras_s2s.layers.pooling import MemoryPooling
 from keras_s2s.layers.pooling_encoder import PoolingEncoder
@@ -41,6 +42,7 @@ __all__ = [
     "ImageEncoder",
     "MultiHeadAttention",
     "MultiplicativeAttention",
+    "ParallelAttention",
     "PoolingEncoder",
     "PyramidalRNNEncoder",
     "PointerGenerator",
