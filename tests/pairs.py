@@ -5,7 +5,7 @@ import functools
 import numpy as np
 
 import keras_s2s as s2s
-from keras_s2s.models.seq2seq import share_embedding
+from keras_s2s.models.sharing import share_embedding
 from tests.numerics import numpy
 
 SOURCE_SIZE, TARGET_SIZE = 13, 11

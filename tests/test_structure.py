@@ -40,6 +40,7 @@ FLOORS = {
     "models.door": 4,
     "models.output": 4,
     "models.quantization": 4,
+    "models.sharing": 4,
     "models.seq2seq": 5,
     "models.compiled": 6,
     "models.inference": 6,

@@ -19,6 +19,10 @@ from keras_s2s.models.quantization import check_trainable
 from keras_s2s.models.quantization import find_quantized
 from keras_s2s.models.quantization import quantize_again
 from keras_s2s.models.quantization import quiet
+from keras_s2s.models.sharing import share_embedding
+from keras_s2s.models.sharing import shares_cells
+from keras_s2s.models.sharing import shares_embedding
+from keras_s2s.models.sharing import tie_cells
 from keras_s2s.recurrence import HAS_DYNAMIC_SHAPES
 from keras_s2s.recurrence import fast_updates
 
@@ -28,39 +32,6 @@ from keras_s2s.recurrence import fast_updates
 REAL = "_real"
 LABELS = "_labels"
 WEIGHTS = "_weights"
-
-
-def share_embedding(encoder: Encoder, decoder: Decoder) -> None:
-    """Gives an encoder the embedding of a decoder.
-
-    Raises:
-        ValueError: one of them has none, or they are not alike.
-    """
-    if shares_embedding(encoder, decoder):
-        return
-    found = []
-    for layer in (encoder, decoder):
-        embedding = getattr(layer, "embedding", None)
-        found.append(embedding and (embedding.input_dim, embedding.output_dim))
-    if None in found or found[0] != found[1]:
-        rule = "False where the embeddings of encoder and decoder differ"
-        checks.fail("share_embeddings", f"{rule}, {found}", True)
-    # Keras would go on to track the first as well, and what is built is locked.
-    tracker = encoder._tracker
-    locked = tracker.locked
-    tracker.unlock()
-    tracker.untrack(encoder.embedding)
-    encoder.embedding = decoder.embedding
-    if locked:
-        tracker.lock()
-
-
-def shares_embedding(encoder: Encoder, decoder: Decoder) -> bool:
-    """Whether an encoder has the embedding of a decoder."""
-    embedding = getattr(encoder, "embedding", None)
-    return embedding is not None and embedding is getattr(
-        decoder, "embedding", None
-    )
 
 
 @keras.saving.register_keras_serializable(package="keras_s2s")
@@ -73,6 +44,9 @@ class Seq2Seq(keras.Model):
         share_embeddings: bool. The encoder's embedding is the decoder's, of
             one vocabulary; with the decoder's `tie_embeddings` all three are
             one. Default: False.
+        share_cells: bool. The recurrent cells of the encoder, which runs
+            forward, are the decoder's, which has no input feeding and as
+            many layers of one size. Default: False.
 
     Call arguments:
         inputs: dict of `source_ids`, int32 `(B, S)`, and `target_ids`, int32
@@ -84,8 +58,8 @@ class Seq2Seq(keras.Model):
 
     Raises:
         TypeError: `encoder` is no `Encoder`, or `decoder` no `Decoder`.
-        ValueError: embeddings that are to be shared differ in size; a decoder
-            copies from an encoder of another vocabulary.
+        ValueError: embeddings or cells that are to be shared differ; a
+            decoder copies from an encoder of another vocabulary.
 
     Example:
 
@@ -101,6 +75,7 @@ class Seq2Seq(keras.Model):
         encoder: Encoder,
         decoder: Decoder,
         share_embeddings: bool = False,
+        share_cells: bool = False,
         **kwargs: Any,
     ) -> None:
         checks.check_instance(
@@ -115,6 +90,8 @@ class Seq2Seq(keras.Model):
         source = encoder.make_input()
         target = decoder.make_input()
         outputs = decoder(target, encoder(source))
+        if share_cells:
+            tie_cells(encoder, decoder)
         inputs = {source.name: source, target.name: target}
         super().__init__(inputs=inputs, outputs=outputs, **kwargs)
         # `call` may run parts of the decoder outside of it.
@@ -275,6 +252,7 @@ class Seq2Seq(keras.Model):
             "encoder": keras.saving.serialize_keras_object(self.encoder),
             "decoder": keras.saving.serialize_keras_object(self.decoder),
             "share_embeddings": shares_embedding(self.encoder, self.decoder),
+            "share_cells": shares_cells(self.encoder, self.decoder),
             "quantized": find_quantized(self.encoder, self.decoder),
             "name": self.name,
             "trainable": self.trainable,
