@@ -78,11 +78,15 @@ def read_rows():
 ROWS = list(read_rows())
 
 
+def code_blocks():
+    return re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+
+
 @pytest.fixture(scope="module")
 def names():
     """What the code blocks of the section define."""
     scope = {}
-    for block in re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL):
+    for block in code_blocks():
         exec(compile(block, str(README), "exec"), scope)
     return scope
 
