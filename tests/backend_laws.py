@@ -131,7 +131,7 @@ def test_padding_changes_nothing(name):
 
 
 @pytest.mark.parametrize(
-    "name", ["default", "unfed", "chunkwise", "vaswani", "llama"]
+    "name", ["default", "unfed", "chunkwise", "heads", "vaswani", "llama"]
 )
 def test_steps_equal_whole(name):
     laws.check_steps_equal_whole(functools.partial(pairs.pair, name))

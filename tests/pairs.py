@@ -5,7 +5,7 @@ import functools
 import numpy as np
 
 import keras_s2s as s2s
-from keras_s2s.models.seq2seq import share_embedding
+from keras_s2s.models.sharing import share_embedding
 from tests.numerics import numpy
 
 SOURCE_SIZE, TARGET_SIZE = 13, 11
@@ -99,6 +99,19 @@ ATTENTION_PAIRS = {
                 score="dot", **o
             ),
             "input_feeding": False,
+        },
+    ),
+    # The heads of legacy_seq2seq.
+    "heads": (
+        {"num_layers": 2, "bidirectional": False},
+        {
+            "num_layers": 2,
+            "attention": lambda **o: s2s.layers.ParallelAttention(
+                [s2s.layers.AdditiveAttention(4, **o) for _ in range(2)], **o
+            ),
+            "input_feeding": False,
+            "readout": "linear",
+            "query": "states",
         },
     ),
 }

@@ -13,6 +13,7 @@ from keras_s2s.layers.local_attention import LocalAttention
 from keras_s2s.layers.monotonic_attention import MonotonicAttention
 from keras_s2s.layers.monotonic_attention import MonotonicChunkwiseAttention
 from keras_s2s.layers.multi_head_attention import MultiHeadAttention
+from keras_s2s.layers.parallel_attention import ParallelAttention
 from keras_s2s.layers.parallel_encoder import ParallelEncoder
 from keras_s2s.layers.pointer_generator import PointerGenerator
 from keras_s2s.layers.pooling import MemoryPooling
@@ -43,6 +44,7 @@ __all__ = [
     "MultiHeadAttention",
     "MultiplicativeAttention",
     "ParallelEncoder",
+    "ParallelAttention",
     "PoolingEncoder",
     "PyramidalRNNEncoder",
     "PointerGenerator",

@@ -192,6 +192,8 @@ class AdditiveAttention(Attention):
         units: int > 0. Size of the network's hidden layer.
         normalize: bool. Weight-normalises `v`, and adds a bias.
             Default: False.
+        use_bias: bool. Adds a bias without `normalize`, too: legacy_seq2seq
+            has one. Default: False.
 
     Call arguments, Returns: as in `Attention`.
 
@@ -202,13 +204,18 @@ class AdditiveAttention(Attention):
     linear_entries = ("value",)
 
     def __init__(
-        self, units: int, normalize: bool = False, **kwargs: Any
+        self,
+        units: int,
+        normalize: bool = False,
+        use_bias: bool = False,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         checks.check_positive("units", units)
         self.units = units
         self.normalize = normalize
-        self.has_bias = normalize
+        self.use_bias = use_bias
+        self.has_bias = normalize or use_bias
 
     def build_weights(self, query_dim: int, value_dim: int) -> None:
         self.query_kernel = self.add_weight(
@@ -262,7 +269,11 @@ class AdditiveAttention(Attention):
         return ops.squeeze(scores, -1)
 
     def get_config(self) -> dict[str, Any]:
-        config = {"units": self.units, "normalize": self.normalize}
+        config = {
+            "units": self.units,
+            "normalize": self.normalize,
+            "use_bias": self.use_bias,
+        }
         return {**super().get_config(), **config}
 
 

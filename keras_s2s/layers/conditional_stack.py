@@ -6,7 +6,10 @@ from typing import TypeAlias
 
 import keras
 
+from keras_s2s import checks
+from keras_s2s.layers.cells import CELLS
 from keras_s2s.layers.cells import make_cell
+from keras_s2s.layers.context import QUERIES
 from keras_s2s.layers.stack import RecurrentStack
 
 Tensor: TypeAlias = Any
@@ -41,11 +44,29 @@ class ConditionalStack(RecurrentStack):
     ) -> tuple[Tensor, list[list[Tensor]], tuple]:
         first, *states = state["cells"]
         first = self.cells[0].advance(inputs["projected"], first)
-        found = read(first[0])
+        found = read(first[0], [first])
         projected = self.context_cell.project(found[0])
         first = self.context_cell.advance(projected, first)
         masks = inputs.get("masks", ())
         return *self.advance_others(first, states, masks), found
+
+
+def check_cell(cell: str, attention: Any, query: str) -> None:
+    """Refuses an unknown cell, and one that does not fit how it reads."""
+    checks.check_option("cell", cell, (*CELLS, CONDITIONAL))
+    checks.check_option("query", query, QUERIES)
+    if attention is None and query != "output":
+        checks.fail("query", "'output' without attention", query)
+    if cell == CONDITIONAL and attention is None:
+        checks.fail("attention", f"some where `cell` is {cell!r}", None)
+    if cell == CONDITIONAL and query != "output":
+        checks.fail("query", f"'output' where `cell` is {cell!r}", query)
+
+
+def count_states(cell: str, num_layers: int) -> int:
+    """Returns how many state tensors a stack has."""
+    kind, _ = CELLS["gru" if cell == CONDITIONAL else cell]
+    return num_layers * kind.num_states
 
 
 def make_stack(cell: str, *args: Any, **kwargs: Any) -> RecurrentStack:

@@ -15,6 +15,7 @@ Tensor: TypeAlias = Any
 
 KINDS = ("state", "mean")
 POOLINGS = (*KINDS, "max")
+QUERIES = ("output", "states")
 
 
 class Reader:
@@ -24,20 +25,28 @@ class Reader:
         attention: `Attention` layer or None.
         kind: str or None. Without attention, the one vector: "state" or
             "mean", as in `pool_memory`; None, no vector.
+        query: str. What asks the memory: "output", that of the last layer;
+            "states", all states of all layers side by side.
 
     Raises:
         ValueError: the attention has dropout, which loops cannot repeat.
     """
 
-    def __init__(self, attention: Attention | None, kind: str | None) -> None:
+    def __init__(
+        self, attention: Attention | None, kind: str | None, query: str
+    ) -> None:
         if getattr(attention, "dropout", 0):
             rule = "without dropout inside a recurrent decoder"
             checks.fail("attention", rule, attention.dropout)
         self.attention = attention
         self.kind = kind
+        self.query = query
 
-    def build(self, query_dim: int, memory_shape: dict) -> int | None:
+    def build(
+        self, units: int, num_states: int, memory_shape: dict
+    ) -> int | None:
         """Builds the attention; returns the size of what is read, C."""
+        query_dim = units * (num_states if self.query == "states" else 1)
         memory_dim = memory_shape["outputs"][-1]
         if self.attention is not None:
             # A layer that comes from a file is built already.
@@ -60,6 +69,11 @@ class Reader:
     def is_stateful(self) -> bool:
         """Whether a step reads what the steps before it left."""
         return self.attention is not None and self.attention.is_stateful
+
+    @property
+    def needs_steps(self) -> bool:
+        """Whether it cannot read when all outputs of all steps are there."""
+        return self.is_stateful or self.query == "states"
 
     @property
     def has_loss(self) -> bool:
@@ -97,16 +111,19 @@ class Reader:
     def read(
         self,
         x: Tensor,
+        cells: list[list[Tensor]],
         context: dict[str, Any],
         state: dict[str, Tensor],
         noise: Tensor | None = None,
     ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
-        """Float `(B, K, U)` -> `(B, K, C)` and weights, or None for each,
-        and the next state."""
+        """Float `(B, K, U)`, the output, and the states of the cells, likewise
+        -> `(B, K, C)` and weights, or None for each, and the next state."""
         if self.attention is None:
             vector = context.get("vector")
             vector = vector if vector is None else spread(vector, x)
             return vector, None, state
+        if self.query == "states":
+            x = ops.concatenate([t for cell in cells for t in cell], axis=-1)
         return self.attention.attend_step(x, context, state, noise)
 
     def read_all(

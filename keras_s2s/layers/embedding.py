@@ -97,6 +97,8 @@ class VectorEmbedding(keras.layers.Layer):
         self.scale = scale
 
     def build(self, input_shape: Any = None) -> None:
+        if self.built:  # by another layer that has the same
+            return
         size = self.input_dim * (self.output_dim if self.scale else 1)
         self.kernel = self.add_weight(
             shape=(self.input_dim, self.output_dim),

@@ -12,7 +12,7 @@ from keras_s2s.recurrence import tanh
 
 Tensor: TypeAlias = Any
 
-KINDS = ("attentional", "deep", "state")
+KINDS = ("attentional", "deep", "linear", "state")
 
 
 @keras.saving.register_keras_serializable(package="keras_s2s")
@@ -20,11 +20,12 @@ class Readout(keras.layers.Layer):
     """Combines state, context and last token into what the output sees.
 
     "attentional": tanh(W_h h + W_c c + b); "deep": tanh(W_h h + W_c c +
-    W_y y + b); "state": h as it is. A part that is not there is left out.
+    W_y y + b); "linear": W_h h + W_c c + b; "state": h as it is. A part that
+    is not there is left out.
 
     Args:
         units: int > 0. Size of the result; "state" keeps the size of h.
-        kind: str. "attentional", "deep" or "state".
+        kind: str. "attentional", "deep", "linear" or "state".
         has_context: bool. Whether there is a context.
 
     Call arguments:
@@ -33,7 +34,7 @@ class Readout(keras.layers.Layer):
         token: float `(..., units)` or None. From `project_token`.
 
     Returns:
-        Float `(..., units)`, each value in [-1, 1].
+        Float `(..., units)`, each value in [-1, 1] unless it is "linear".
 
     Source: Luong et al., 2015, eq. 5, https://arxiv.org/abs/1508.04025;
     "deep": Pascanu et al., 2014, https://arxiv.org/abs/1312.6026
@@ -90,7 +91,8 @@ class Readout(keras.layers.Layer):
             total = total + linear(context, self.context_kernel)
         if self.kind == "deep":
             total = total + token
-        return tanh(total + ops.cast(self.bias, total.dtype))
+        total = total + ops.cast(self.bias, total.dtype)
+        return total if self.kind == "linear" else tanh(total)
 
     def get_config(self) -> dict[str, Any]:
         config = {

@@ -11,8 +11,9 @@ from keras_s2s import checks
 from keras_s2s import masking
 from keras_s2s.layers.attention import make_attention
 from keras_s2s.layers.bridge import Bridge
-from keras_s2s.layers.cells import CELLS
 from keras_s2s.layers.conditional_stack import CONDITIONAL
+from keras_s2s.layers.conditional_stack import check_cell
+from keras_s2s.layers.conditional_stack import count_states
 from keras_s2s.layers.conditional_stack import make_stack
 from keras_s2s.layers.context import KINDS as CONTEXTS
 from keras_s2s.layers.context import Reader
@@ -65,8 +66,9 @@ class RNNDecoder(ReadsTokens, Decoder):
             the encoder's final states side by side; "mean", the mean of its
             outputs; None, no context. Default: None.
         readout: str or None. What the output sees: "attentional", h and c;
-            "deep", h, c and y_{t-1}; "state", h alone. Default: "attentional"
-            where there is a context, else "state".
+            "deep", h, c and y_{t-1}; "linear", h and c without tanh; "state",
+            h alone. Default: "attentional" where there is a context, else
+            "state".
         readout_units: int > 0. Size of the readout. Default: `units`, or
             `embedding_dim` if the embeddings are tied.
         attention_units: int > 0. Hidden size of additive attention.
@@ -74,6 +76,9 @@ class RNNDecoder(ReadsTokens, Decoder):
         tie_embeddings: bool. The output layer's weights are the target
             embedding's. Default: False.
         pad_id: int >= 0. Default: 0.
+        query: str. What asks the memory: "output", that of the last layer;
+            "states", all h and c of all layers side by side.
+            Default: "output".
 
     Call arguments:
         target_ids: int32 `(B, T)`, beginning with bos.
@@ -85,7 +90,8 @@ class RNNDecoder(ReadsTokens, Decoder):
 
     Raises:
         ValueError: a size is not positive, a name unknown, the sizes of
-            tied embeddings differ, or a conditional cell has no attention.
+            tied embeddings differ, a conditional cell has no attention, or
+            `query` is "states" without attention or with such a cell.
 
     Example:
 
@@ -102,7 +108,8 @@ class RNNDecoder(ReadsTokens, Decoder):
     output), https://arxiv.org/abs/1409.0473; Cho et al., 2014 (fixed
     context), https://arxiv.org/abs/1406.1078; Sutskever et al., 2014 (only
     the first state), https://arxiv.org/abs/1409.3215; Sennrich et al., 2017
-    (conditional GRU), https://arxiv.org/abs/1703.04357
+    (conditional GRU), https://arxiv.org/abs/1703.04357; Vinyals et al., 2015
+    (all states), section 2.2, https://arxiv.org/abs/1412.7449
     """
 
     def __init__(
@@ -123,6 +130,7 @@ class RNNDecoder(ReadsTokens, Decoder):
         attention_units: int | None = None,
         tie_embeddings: bool = False,
         pad_id: int = 0,
+        query: str = "output",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -130,9 +138,7 @@ class RNNDecoder(ReadsTokens, Decoder):
         checks.check_option("context", context, (None, *CONTEXTS))
         if attention is not None and context is not None:
             checks.fail("context", "None where there is attention", context)
-        checks.check_option("cell", cell, (*CELLS, CONDITIONAL))
-        if cell == CONDITIONAL and attention is None:
-            checks.fail("attention", f"some where `cell` is {cell!r}", None)
+        check_cell(cell, attention, query)
         self.units = units
         self.cell = cell
         self.num_layers = num_layers
@@ -148,6 +154,7 @@ class RNNDecoder(ReadsTokens, Decoder):
         self.readout_units = readout_units
         self.attention_units = attention_units
         self.tie_embeddings = tie_embeddings
+        self.query = query
         self.supports_jit = PREFERS_JIT
         self.set_input(vocabulary_size, embedding_dim, pad_id, tie_embeddings)
         self._make_layers()
@@ -158,7 +165,7 @@ class RNNDecoder(ReadsTokens, Decoder):
         self.attention_layer = make_attention(
             self.attention, self.attention_units or self.units, dtype=policy
         )
-        self.reader = Reader(self.attention_layer, self.context)
+        self.reader = Reader(self.attention_layer, self.context, self.query)
         has_attention = self.attention is not None
         has_context = has_attention or self.context is not None
         kind = self.readout or ("attentional" if has_context else "state")
@@ -181,13 +188,14 @@ class RNNDecoder(ReadsTokens, Decoder):
         # Whether each step reads what the step before wrote, beside the state.
         self.feeds_back = self.input_feeding and takes_feed
         # Whether the memory is read step by step, in the loop of the cells.
-        reads_in_loop = is_conditional or self.reader.is_stateful
+        reads_in_loop = is_conditional or self.reader.needs_steps
         self.is_joint = self.feeds_back or reads_in_loop
         # Whether each step reads the one context of the whole target.
         self.feeds_context = self.input_feeding and self.context is not None
 
     def build(self, target_ids_shape: tuple, memory_shape: dict) -> None:
-        context_dim = self.reader.build(self.units, memory_shape)
+        num_states = count_states(self.cell, self.num_layers)
+        context_dim = self.reader.build(self.units, num_states, memory_shape)
         self.embedding.build()
         self.readout_layer.build(self.units, context_dim, self.embedding_dim)
         self.features_dim = features_dim = self.readout_layer.dim
@@ -327,10 +335,10 @@ class RNNDecoder(ReadsTokens, Decoder):
     ) -> tuple[Tensor, Tensor, dict[str, Any]]:
         """One step: what the output sees, the weights, the next state."""
 
-        def read(query: Tensor) -> tuple:
+        def read(x: Tensor, cells: list) -> tuple:
             before = state.get("attention", {})
             noise = inputs.get("noise")
-            return self.reader.read(query, context, before, noise)
+            return self.reader.read(x, cells, context, before, noise)
 
         x, cells, found = self.stack.advance_and_read(inputs, state, read)
         vector, weights, attention = found
@@ -383,5 +391,6 @@ class RNNDecoder(ReadsTokens, Decoder):
             "readout_units": self.readout_units,
             "attention_units": self.attention_units,
             "tie_embeddings": self.tie_embeddings,
+            "query": self.query,
         }
         return {**super().get_config(), **config}

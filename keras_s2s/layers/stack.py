@@ -194,7 +194,8 @@ class RecurrentStack(keras.layers.Layer):
         Args:
             inputs: dict of `projected` and, in training, `masks`.
             state: dict of `cells`, their states, and maybe `feed`.
-            read: callable `read(query)`. Returns a tuple, what is read first.
+            read: callable `read(output, cells)`. Returns a tuple, what is
+                read first.
 
         Returns:
             The last output, the states, and what `read` returned.
@@ -205,7 +206,7 @@ class RecurrentStack(keras.layers.Layer):
             state.get("feed"),
             inputs.get("masks", ()),
         )
-        return x, cells, read(x)
+        return x, cells, read(x, cells)
 
     def get_config(self) -> dict[str, Any]:
         config = {

@@ -10,7 +10,8 @@ from keras_s2s.models.quantization import find_quantized
 from keras_s2s.models.quantization import quantize_again
 from keras_s2s.models.quantization import quiet
 from keras_s2s.models.seq2seq import Seq2Seq
-from keras_s2s.models.seq2seq import shares_embedding
+from keras_s2s.models.sharing import shares_cells
+from keras_s2s.models.sharing import shares_embedding
 from keras_s2s.recurrence import EXPORT_OPTIONS
 from keras_s2s.recurrence import PREFERS_JIT
 
@@ -96,6 +97,7 @@ class LoopModel(keras.Model):
             "encoder": serialize(encoder),
             "decoder": serialize(decoder),
             "share_embeddings": shares_embedding(encoder, decoder),
+            "share_cells": shares_cells(encoder, decoder),
             "quantized": find_quantized(encoder, decoder),
             "name": self.name,
         }
@@ -107,8 +109,11 @@ class LoopModel(keras.Model):
             keras.saving.deserialize_keras_object(config.pop(name))
             for name in ("encoder", "decoder")
         )
-        shares = config.pop("share_embeddings", False)
+        shares = {
+            name: config.pop(name, False)
+            for name in ("share_embeddings", "share_cells")
+        }
         quantized = config.pop("quantized", {})
-        model = Seq2Seq(encoder, decoder, shares)
+        model = Seq2Seq(encoder, decoder, **shares)
         quantize_again(quantized, encoder, decoder)
         return cls(model, **config)

@@ -13,6 +13,10 @@ from keras_s2s.models.door import check_copying
 from keras_s2s.models.output import ChunkedOutput
 from keras_s2s.models.output import can_pack
 from keras_s2s.models.output import pack
+from keras_s2s.models.sharing import share_embedding
+from keras_s2s.models.sharing import shares_cells
+from keras_s2s.models.sharing import shares_embedding
+from keras_s2s.models.sharing import tie_cells
 from keras_s2s.models.training import REAL
 from keras_s2s.models.training import TrainingModel
 from keras_s2s.models.training import check_loss
@@ -27,39 +31,6 @@ LABELS = "_labels"
 WEIGHTS = "_weights"
 
 
-def share_embedding(encoder: Encoder, decoder: Decoder) -> None:
-    """Gives an encoder the embedding of a decoder.
-
-    Raises:
-        ValueError: one of them has none, or they are not alike.
-    """
-    if shares_embedding(encoder, decoder):
-        return
-    found = []
-    for layer in (encoder, decoder):
-        embedding = getattr(layer, "embedding", None)
-        found.append(embedding and (embedding.input_dim, embedding.output_dim))
-    if None in found or found[0] != found[1]:
-        rule = "False where the embeddings of encoder and decoder differ"
-        checks.fail("share_embeddings", f"{rule}, {found}", True)
-    # Keras would go on to track the first as well, and what is built is locked.
-    tracker = encoder._tracker
-    locked = tracker.locked
-    tracker.unlock()
-    tracker.untrack(encoder.embedding)
-    encoder.embedding = decoder.embedding
-    if locked:
-        tracker.lock()
-
-
-def shares_embedding(encoder: Encoder, decoder: Decoder) -> bool:
-    """Whether an encoder has the embedding of a decoder."""
-    embedding = getattr(encoder, "embedding", None)
-    return embedding is not None and embedding is getattr(
-        decoder, "embedding", None
-    )
-
-
 @keras.saving.register_keras_serializable(package="keras_s2s")
 class Seq2Seq(TrainingModel):
     """An encoder and a teacher-forced decoder, as a functional model.
@@ -70,6 +41,9 @@ class Seq2Seq(TrainingModel):
         share_embeddings: bool. The encoder's embedding is the decoder's, of
             one vocabulary; with the decoder's `tie_embeddings` all three are
             one. Default: False.
+        share_cells: bool. The recurrent cells of the encoder, which runs
+            forward, are the decoder's, which has no input feeding and as
+            many layers of one size. Default: False.
 
     Call arguments:
         inputs: dict of `source_ids`, int32 `(B, S)`, and `target_ids`, int32
@@ -82,8 +56,8 @@ class Seq2Seq(TrainingModel):
 
     Raises:
         TypeError: `encoder` is no `Encoder`, or `decoder` no `Decoder`.
-        ValueError: embeddings that are to be shared differ in size; a decoder
-            copies from an encoder of another vocabulary.
+        ValueError: embeddings or cells that are to be shared differ; a
+            decoder copies from an encoder of another vocabulary.
 
     Example:
 
@@ -99,6 +73,7 @@ class Seq2Seq(TrainingModel):
         encoder: Encoder,
         decoder: Decoder,
         share_embeddings: bool = False,
+        share_cells: bool = False,
         **kwargs: Any,
     ) -> None:
         checks.check_instance(
@@ -113,6 +88,8 @@ class Seq2Seq(TrainingModel):
         source = encoder.make_input()
         target = decoder.make_input()
         outputs = decoder(target, encoder(source))
+        if share_cells:
+            tie_cells(encoder, decoder)
         inputs = {name_source(encoder, source): source, target.name: target}
         super().__init__(inputs=inputs, outputs=outputs, **kwargs)
         # `call` may run parts of the decoder outside of it.
@@ -230,5 +207,6 @@ class Seq2Seq(TrainingModel):
         config = {
             "decoder": keras.saving.serialize_keras_object(self.decoder),
             "share_embeddings": shares_embedding(self.encoder, self.decoder),
+            "share_cells": shares_cells(self.encoder, self.decoder),
         }
         return {**super().get_config(), **config}

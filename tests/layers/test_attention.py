@@ -18,6 +18,7 @@ from tests import pairs
 
 KINDS = {
     "additive": lambda **o: AdditiveAttention(4, **o),
+    "biased": lambda **o: AdditiveAttention(4, use_bias=True, **o),
     "normalized": lambda **o: AdditiveAttention(4, normalize=True, **o),
     "dot": lambda **o: MultiplicativeAttention("dot", **o),
     "general": lambda **o: MultiplicativeAttention("general", **o),
@@ -43,9 +44,9 @@ def slow_score(layer, query, value):
         score = query @ (value @ weights["value_kernel"])
         return score * weights.get("scale", 1.0)
     hidden = query @ weights["query_kernel"] + value @ weights["value_kernel"]
+    hidden = hidden + weights.get("bias", 0.0)
     vector = weights["score_vector"]
     if layer.normalize:
-        hidden = hidden + weights["bias"]
         vector = weights["scale"] * vector / np.linalg.norm(vector)
     return vector @ np.tanh(hidden)
 

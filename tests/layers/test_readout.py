@@ -15,7 +15,7 @@ STATE, CONTEXT, TOKEN = (
 
 
 @pytest.mark.parametrize("has_context", [True, False])
-@pytest.mark.parametrize("kind", ["attentional", "deep"])
+@pytest.mark.parametrize("kind", ["attentional", "deep", "linear"])
 def test_a_readout_adds_what_there_is(kind, has_context):
     layer = Readout(6, kind, has_context)
     layer.build(4, 3 if has_context else None, 5)
@@ -28,7 +28,8 @@ def test_a_readout_adds_what_there_is(kind, has_context):
     if kind == "deep":
         token = layer.project_token(TOKEN)
         total = total + TOKEN @ weights["token_kernel"]
-    numerics.assert_close(layer(STATE, context, token), np.tanh(total), 1e-6)
+    expected = total if kind == "linear" else np.tanh(total)
+    numerics.assert_close(layer(STATE, context, token), expected, 1e-6)
 
 
 def test_a_state_readout_is_the_state():

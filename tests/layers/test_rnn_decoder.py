@@ -121,6 +121,15 @@ def test_tied_embeddings_are_one_matrix():
             "`attention` must be some where `cell` is 'conditional_gru'",
         ),
         (
+            {"cell": "conditional_gru", "query": "states"},
+            "`query` must be 'output' where `cell` is 'conditional_gru'",
+        ),
+        (
+            {"attention": None, "query": "states"},
+            "`query` must be 'output' without attention",
+        ),
+        ({"query": "all"}, r"`query` must be one of \['output', 'states'\]"),
+        (
             {"tie_embeddings": True, "readout_units": 7},
             "`embedding_dim` must be the size of the readout, 7, where the "
             "embeddings are tied. Received: embedding_dim=4",
