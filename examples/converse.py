@@ -155,6 +155,30 @@ def read_dialogues(path):
     return kept
 
 
+def make_data(options):
+    """Returns dialogues, others that are held out, and tests on these.
+
+    A test is some turns, and the set of replies that are right.
+    """
+    chance = random.Random(options.seed)
+    if options.dialogues is None:
+        dialogues = [
+            make_dialogue(False, chance)[0] for _ in range(options.examples)
+        ]
+        made = [make_dialogue(True, chance) for _ in range(NUM_HELD_OUT)]
+        tests = [
+            (turns[:place], replies)
+            for turns, right in made
+            for place, replies in right.items()
+        ]
+        return dialogues, [turns for turns, _ in made], tests
+    dialogues = read_dialogues(options.dialogues)
+    chance.shuffle(dialogues)
+    size = min(NUM_HELD_OUT, len(dialogues) // 20 + 1)
+    tests = [(turns[:-1], {turns[-1]}) for turns in dialogues[:size]]
+    return dialogues[size:], dialogues[:size], tests
+
+
 def make_source(turns, num_turns):
     return f" {SEPARATOR} ".join(turns[-num_turns:])
 
@@ -306,24 +330,7 @@ def main():
         talk(options.talk, options.turns)
         return
     keras.utils.set_random_seed(options.seed)
-    chance = random.Random(options.seed)
-    if options.dialogues:
-        dialogues = read_dialogues(options.dialogues)
-        chance.shuffle(dialogues)
-        size = min(NUM_HELD_OUT, len(dialogues) // 20 + 1)
-        held_out, dialogues = dialogues[:size], dialogues[size:]
-        tests = [(turns[:-1], {turns[-1]}) for turns in held_out]
-    else:
-        dialogues = [
-            make_dialogue(False, chance)[0] for _ in range(options.examples)
-        ]
-        made = [make_dialogue(True, chance) for _ in range(NUM_HELD_OUT)]
-        held_out = [turns for turns, _ in made]
-        tests = [
-            (turns[:place], replies)
-            for turns, right in made
-            for place, replies in right.items()
-        ]
+    dialogues, held_out, tests = make_data(options)
     options.output.mkdir(parents=True, exist_ok=True)
     text = train(dialogues, held_out, options)
     text.save(options.output / "model.keras")
