@@ -180,7 +180,7 @@ def make_data(options):
 
 
 def make_source(turns, num_turns):
-    return f" {SEPARATOR} ".join(turns[-num_turns:])
+    return f"{SEPARATOR} ".join(turns[-num_turns:])
 
 
 def make_pairs(dialogues, num_turns):
@@ -235,6 +235,7 @@ def train(dialogues, held_out, options):
     sources, targets = make_pairs(dialogues, options.turns)
     train_tokenizer = s2s.tokenizers.SentencePieceTokenizer.train
     sizes = {
+        "model_type": "bpe",  # leaves frequent words whole
         "vocabulary_size": options.vocabulary_size,
         "hard_vocab_limit": False,  # fewer, where the text has no more
     }

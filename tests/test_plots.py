@@ -179,7 +179,9 @@ def test_a_text_is_shown_by_its_tokens(target_ids, target, tmp_path):
 def test_a_text_without_alignments_is_refused():
     text = SimpleNamespace(inference=Reader([3], return_alignments=False))
     rule = "`text.inference` must be a model with return_alignments=True. "
-    with pytest.raises(ValueError, match=f"{rule}Received: text.inference=r"):
+    with pytest.raises(
+        ValueError, match=f"{rule}Received: text.inference='reader'."
+    ):
         plot_text_alignment(text, "a")
 
 

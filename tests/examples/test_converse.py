@@ -21,7 +21,7 @@ TOLD = {fact for facts in converse.FACTS.values() for fact in facts} - {*HOURS}
 
 def make(held_out):
     chance = random.Random(0)
-    return [converse.make_dialogue(held_out, chance) for _ in range(300)]
+    return [converse.make_dialogue(held_out, chance) for _ in range(400)]
 
 
 def words_of(*turns):
@@ -86,7 +86,7 @@ def test_dialogues_are_read_turn_by_turn(tmp_path, capsys):
         ("Hi, you.", "Yes", "No"),
     ]
     sources, _ = converse.make_pairs(dialogues, 2)
-    assert sources[-1] == "One two <turn> Yes"
+    assert sources[-1] == "One two<turn> Yes"
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_a_talk_goes_on_until_nothing_is_said(monkeypatch, capsys, end):
     monkeypatch.setattr(sys, "stdin", io.StringIO(f"Hello\n you? \n{end}"))
     converse.talk("model.keras", 3)
     assert capsys.readouterr().out == "yes\nNo.\n"
-    assert parrot.heard == ["Hello", "Hello <turn> yes <turn> you?"]
+    assert parrot.heard == ["Hello", "Hello<turn> yes<turn> you?"]
 
 
 def test_who_sits_at_a_terminal_is_asked(monkeypatch):
@@ -180,6 +180,7 @@ def test_the_example_runs(monkeypatch, tmp_path, capsys):
     run(monkeypatch, *options, f"--output={tmp_path}")
     assert re.search(r"Right, of \d+ held-out", capsys.readouterr().out)
     assert (tmp_path / "alignment.png").stat().st_size > 1000
-    monkeypatch.setattr(sys, "stdin", io.StringIO("Hello!\nWho am I?\n"))
-    run(monkeypatch, f"--talk={tmp_path / 'model.keras'}")
-    assert len(capsys.readouterr().out.splitlines()) == 2
+    text = keras.saving.load_model(tmp_path / "model.keras")
+    ids = text.source_tokenizer.encode(["WHO am I?<turn> you"])
+    assert text.source_tokenizer.decode(ids) == ["who am i?<turn> you"]
+    assert text.inference.search.num_samples == 2
