@@ -334,7 +334,7 @@ def main():
         return_alignments=True,
     )
     captioner = s2s.models.ImageToText(inference, tokenizer)
-    answers = captioner.generate(test_images)
+    answers = captioner.generate(test_images, verbose=1)
     for truth, answer in list(zip(test_captions, answers))[:10]:
         print(f"{truth:>60}  {answer}")
     right = np.array(answers) == np.array(test_captions)

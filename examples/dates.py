@@ -86,25 +86,6 @@ def make_pairs(days, count, random):
     return list(pairs), list(pairs.values())
 
 
-def draw_alignment(text, source, path):
-    """Saves a picture of which letters each character was read from."""
-    source_ids = text.source_tokenizer.encode([source], add_eos=True)
-    result = text.inference.predict(source_ids, verbose=0)
-    target_ids = result["ids"][0, 0, : result["lengths"][0, 0]]
-    s2s.plots.plot_alignment(
-        result["alignments"][0, 0],
-        spell(text.source_tokenizer, source_ids[0]),
-        spell(text.target_tokenizer, target_ids),
-        path=path,
-    )
-
-
-def spell(tokenizer, ids):
-    """Returns the text of each id; spaces are empty, the end is named."""
-    names = tokenizer.decode([[int(one_id)] for one_id in ids])
-    return [*names[:-1], "end"]
-
-
 def parse_options():
     parser = argparse.ArgumentParser(
         description=__doc__,
@@ -160,14 +141,15 @@ def main():
         model, search=search, max_length=16, return_alignments=True
     )
     text = s2s.models.TextToText(inference, *tokenizers)
-    answers = text.generate(test_sources)
+    answers = text.generate(test_sources, verbose=1)
     for source, answer in list(zip(test_sources, answers))[:10]:
         print(f"{source:>40}  {answer}")
     right = np.mean(np.array(answers) == np.array(test_targets))
     print(f"Exact match on {len(answers)} held-out dates: {right:.1%}")
 
     text.save(options.output / "dates.keras")
-    draw_alignment(text, SHOWN, options.output / "dates_alignment.png")
+    picture = options.output / "dates_alignment.png"
+    s2s.plots.plot_text_alignment(text, SHOWN, picture)
     print(f"Saved dates.keras and dates_alignment.png in {options.output}")
 
 

@@ -9,8 +9,9 @@ pronunciation, over its phones.
 
     python examples/pronounce.py --output runs/pronounce
 
-The output folder holds `model.keras`, with the tokenizers inside, and
-`errors.tsv`, the held-out words that were read wrongly. Then, to use it:
+The output folder holds `model.keras`, with the tokenizers inside,
+`errors.tsv`, the held-out words that were read wrongly, and `alignment.png`,
+which letters each phone of the longest of them was read from. To use it:
 
     echo "sequence to sequence" | tr ' ' '\\n' |
         python examples/pronounce.py --read runs/pronounce/model.keras
@@ -65,9 +66,16 @@ def read_dictionary(path):
     if path is None:
         path = keras.utils.get_file(origin=ADDRESS)
     pronunciations = {}
-    for line in s2s.data.read_lines(path):
-        word, phones = line.split("\t")
-        pronunciations.setdefault(word, []).append(phones)
+    for number, line in enumerate(s2s.data.read_lines(path), start=1):
+        texts = line.split("\t")
+        if len(texts) != 2 or not all(texts):
+            raise ValueError(f"{path}, line {number}: no word TAB phones.")
+        pronunciations.setdefault(texts[0], []).append(texts[1])
+    if len(pronunciations) <= NUM_HELD_OUT:
+        raise ValueError(
+            f"{path} must hold more words than the {NUM_HELD_OUT} that are "
+            f"held out. Received: {len(pronunciations)} words."
+        )
     return pronunciations
 
 
@@ -130,6 +138,7 @@ def train(pairs, options):
             options.beam_size, length_penalty="power", alpha=1.0
         ),
         max_length=32,
+        return_alignments=True,
     )
     return s2s.models.TextToText(inference, *tokenizers)
 
@@ -147,7 +156,7 @@ def count_errors(hypothesis, references):
 def evaluate(text, pronunciations, path):
     """Prints WER and PER, and writes the words that are read wrongly."""
     words = list(pronunciations)
-    hypotheses = text.generate(words, batch_size=128)
+    hypotheses = text.generate(words, batch_size=128, verbose=1)
     lines, num_errors, num_phones = [], 0, 0
     for word, hypothesis in zip(words, hypotheses):
         references = pronunciations[word]
@@ -193,6 +202,9 @@ def main():
         {word: pronunciations[word] for word in held_out},
         options.output / "errors.tsv",
     )
+    longest = max(held_out, key=len)
+    picture = options.output / "alignment.png"
+    s2s.plots.plot_text_alignment(text, longest, picture)
 
 
 if __name__ == "__main__":

@@ -149,22 +149,6 @@ def build_model(size, options):
     return s2s.models.Seq2Seq(encoder, decoder, share_embeddings=True)
 
 
-def draw_alignment(text, article, path):
-    """Saves a picture of which words each word of a summary came from."""
-    tokenizer = text.source_tokenizer
-    max_copied = getattr(text.inference.decoder, "max_copied", 0)
-    words = {"extensions": tokenizer.unknown_words([article], max_copied)}
-    source_ids = tokenizer.encode([article], add_eos=True, **words)
-    result = text.inference.predict(source_ids, verbose=0)
-    ids = result["ids"][0, 0, : result["lengths"][0, 0]].tolist()
-    s2s.plots.plot_alignment(
-        result["alignments"][0, 0],
-        [*article.split(), "end"],
-        [tokenizer.decode([[one_id]], **words)[0] or "end" for one_id in ids],
-        path=path,
-    )
-
-
 def parse_options():
     parser = argparse.ArgumentParser(
         description=__doc__,
@@ -243,7 +227,7 @@ def main():
 
     text.save(options.output / "summarizer.keras")
     picture = options.output / "summarizer_alignment.png"
-    draw_alignment(text, test_sources[0], picture)
+    s2s.plots.plot_text_alignment(text, test_sources[0], picture)
     print(f"Saved summarizer.keras and {picture.name} in {options.output}")
 
 

@@ -344,7 +344,7 @@ def train(options):
 def evaluate(options):
     text = keras.saving.load_model(options.output / "model.keras")
     sources, references = read_split("test_2016_flickr", options)
-    answers = text.generate(sources)
+    answers = text.generate(sources, verbose=1)
     metric = sacrebleu.BLEU(
         tokenize="none" if options.tokenized else "13a", force=True
     )

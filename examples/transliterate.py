@@ -6,7 +6,8 @@ reference:
 
     python examples/transliterate.py --output runs/transliterate
 
-The output folder holds `model.keras`, with the tokenizers inside. Then:
+The output folder holds `model.keras`, with the tokenizers inside, and
+`alignment.png`, which letters each letter of a name was read from. Then:
 
     echo yoritoshi | python examples/transliterate.py \\
         --read runs/transliterate/model.keras
@@ -59,6 +60,9 @@ def read_names(path, name, limit):
     if path is None:
         path = keras.utils.get_file(origin=f"{ADDRESS}/{name}")
     rows = [line.split("\t") for line in s2s.data.read_lines(path)[:limit]]
+    for number, row in enumerate(rows, start=1):
+        if len(row) < 2 or not all(row[:2]):
+            raise ValueError(f"{path}, line {number}: no name TAB name.")
     return [row[0] for row in rows], [row[1].replace(" ", "") for row in rows]
 
 
@@ -112,7 +116,9 @@ def train(options):
     )
     model.fit(data, epochs=options.epochs, shuffle=False)
     search = s2s.decoding.BeamSearch(options.beam_size)
-    inference = s2s.models.InferenceModel(model, search, max_length=48)
+    inference = s2s.models.InferenceModel(
+        model, search, max_length=48, return_alignments=True
+    )
     text = s2s.models.TextToText(inference, *tokenizers)
     text.save(options.output / "model.keras")
     return text
@@ -126,6 +132,7 @@ def evaluate(text, options):
         print(f"{source:>20}  {hypothesis:20}  {target}")
     right = sum(target == hypothesis for _, target, hypothesis in pairs)
     print(f"Accuracy on {len(pairs)} names: {right / len(pairs):.2%}")
+    return sources
 
 
 def read(path):
@@ -141,7 +148,10 @@ def main():
         return
     keras.utils.set_random_seed(options.seed)
     options.output.mkdir(parents=True, exist_ok=True)
-    evaluate(train(options), options)
+    text = train(options)
+    names = evaluate(text, options)
+    picture = options.output / "alignment.png"
+    s2s.plots.plot_text_alignment(text, names[0], picture)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from keras_s2s.checks import fail
+from keras_s2s.word_tokenizer import find_extensions
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -78,6 +79,69 @@ def plot_alignment(
         axes.set_title(title, family=fonts, parse_math=False)
     _save(figure, path)
     return figure
+
+
+def plot_text_alignment(
+    text: Any,
+    source: str,
+    path: str | os.PathLike[str] | None = None,
+    title: str | None = None,
+    font: str | None = None,
+) -> "Figure":
+    """Draws what each token that is generated from a text was read from.
+
+    As `plot_alignment`, for the best hypothesis. A token is shown as its
+    tokenizer decodes it alone; the end token is named "end".
+
+    Args:
+        text: `models.TextToText`, its inference model with
+            `return_alignments=True`.
+        source: str. What to generate from.
+        path, title, font: as in `plot_alignment`.
+
+    Returns:
+        `matplotlib.figure.Figure`, which a notebook shows.
+
+    Raises:
+        ValueError: the inference model returns no alignments, or its encoder
+            makes fewer positions than there are tokens.
+        ImportError: matplotlib is not installed.
+
+    Warns:
+        UserWarning: once, if no installed font has some of the characters.
+
+    Example:
+        ```python
+        plot_text_alignment(text, "A dog runs.", "alignment.png")
+        ```
+    """
+    inference = text.inference
+    if not inference.return_alignments:
+        rule = "a model with return_alignments=True"
+        fail("text.inference", rule, inference.name)
+    tokenizers = (text.source_tokenizer, text.target_tokenizer)
+    max_copied = getattr(inference.decoder, "max_copied", 0)
+    words = find_extensions(*tokenizers, [source], max_copied)
+    (source_ids,) = tokenizers[0].encode([source], add_eos=True, **words)
+    result = inference.predict([source_ids], verbose=0)
+    target_ids = result["ids"][0, 0, : result["lengths"][0, 0]].tolist()
+    source_tokens, target_tokens = (
+        [
+            "end"
+            if one_id == tokenizer.eos_id
+            else tokenizer.decode([[one_id]], **words)[0]
+            for one_id in ids
+        ]
+        for tokenizer, ids in zip(tokenizers, (source_ids, target_ids))
+    )
+    return plot_alignment(
+        result["alignments"][0, 0],
+        source_tokens,
+        target_tokens,
+        path,
+        title,
+        font,
+    )
 
 
 def plot_attention_over_image(

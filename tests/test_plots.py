@@ -1,4 +1,5 @@
 import sys
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -7,6 +8,8 @@ from matplotlib import font_manager
 
 from keras_s2s.plots import plot_alignment
 from keras_s2s.plots import plot_attention_over_image
+from keras_s2s.plots import plot_text_alignment
+from keras_s2s.tokenizers import WordTokenizer
 
 SOURCE = ["▁Ein", "▁Mädchen", "▁läuft", "</s>"]
 TARGET = ["▁девочка", "▁бежит", "</s>"]
@@ -129,6 +132,57 @@ def test_names_the_extra_that_is_missing(monkeypatch):
 def test_refuses_arguments(arguments, message):
     with pytest.raises(ValueError, match=message):
         plot_alignment(*arguments)
+
+
+# Alignment of a text.
+
+
+class Reader:
+    """An inference model that copies the second word, and has looked there."""
+
+    name = "reader"
+    decoder = SimpleNamespace(max_copied=1)
+
+    def __init__(self, target_ids, return_alignments=True):
+        self.target_ids = target_ids
+        self.return_alignments = return_alignments
+
+    def predict(self, source_ids, verbose):
+        assert source_ids == [[4, 6, 1, 3]]
+        length = len(self.target_ids)
+        return {
+            "ids": np.array([[[*self.target_ids, 0], [4] * (length + 1)]]),
+            "lengths": np.array([[length, length + 1]]),
+            "alignments": np.stack([ALIGNMENT, ALIGNMENT[::-1]])[None],
+        }
+
+
+@pytest.mark.parametrize(
+    ("target_ids", "target"), [([6, 3], ["Rex", "end"]), ([5], ["dog"])]
+)
+def test_a_text_is_shown_by_its_tokens(target_ids, target, tmp_path):
+    tokenizer = WordTokenizer(["a", "dog"])  # 4 and 5; 6 is copied
+    text = SimpleNamespace(
+        inference=Reader(target_ids),
+        source_tokenizer=tokenizer,
+        target_tokenizer=tokenizer,
+    )
+    path = tmp_path / "alignment.png"
+    axes = plot_text_alignment(text, "a Rex Ada", path, title="It").axes[0]
+    assert labels(axes.xaxis) == ["a", "Rex", "<unk>", "end"]
+    assert labels(axes.yaxis) == target
+    shown = axes.images[0].get_array()
+    np.testing.assert_array_equal(shown, ALIGNMENT[: len(target)])
+    assert axes.get_title() == "It" and path.stat().st_size > 1000
+
+
+def test_a_text_without_alignments_is_refused():
+    text = SimpleNamespace(inference=Reader([3], return_alignments=False))
+    rule = "`text.inference` must be a model with return_alignments=True. "
+    with pytest.raises(
+        ValueError, match=f"{rule}Received: text.inference='reader'."
+    ):
+        plot_text_alignment(text, "a")
 
 
 # Attention over an image.

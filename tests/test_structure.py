@@ -130,7 +130,11 @@ PUBLIC_NAMES = {
         "Seq2Seq",
         "TextToText",
     ],
-    "plots": ["plot_alignment", "plot_attention_over_image"],
+    "plots": [
+        "plot_alignment",
+        "plot_attention_over_image",
+        "plot_text_alignment",
+    ],
     "tokenizers": ["SentencePieceTokenizer", "WordTokenizer"],
 }
 LONGEST_FILE = 400  # lines

@@ -18,7 +18,7 @@ def test_errors_are_counted_to_the_closest_pronunciation():
 
 
 class Speaker:
-    def generate(self, words, batch_size):
+    def generate(self, words, batch_size, verbose):
         return ["AO N", "N OW N", "N UW"]
 
 
@@ -31,11 +31,24 @@ def test_rates_are_over_words_and_phones(tmp_path, capsys):
     assert lines == ["NO\tN OW N\tN OW", "NOON\tN UW\tN UW N"]
 
 
-def test_a_dictionary_keeps_all_pronunciations(tmp_path):
+def test_a_dictionary_keeps_all_pronunciations(tmp_path, monkeypatch):
+    monkeypatch.setattr(pronounce, "NUM_HELD_OUT", 1)
     path = tmp_path / "words"
     path.write_text("ON\tAA N\nNO\tN OW\nON\tAO N\n", encoding="utf-8")
     found = pronounce.read_dictionary(path)
     assert found == {"ON": ["AA N", "AO N"], "NO": ["N OW"]}
+    path.write_text("ON\tAA N\n", encoding="utf-8")
+    rule = "words must hold more words than the 1 .* Received: 1 words"
+    with pytest.raises(ValueError, match=rule):
+        pronounce.read_dictionary(path)
+
+
+@pytest.mark.parametrize("line", ["NO N OW", "NO\t", "NO\tN OW\t1", ""])
+def test_what_is_no_pronunciation_is_named(line, tmp_path):
+    path = tmp_path / "words"
+    path.write_text(f"ON\tAA N\n{line}\n", encoding="utf-8")
+    with pytest.raises(ValueError, match="words, line 2: no word TAB phones"):
+        pronounce.read_dictionary(path)
 
 
 @pytest.mark.slow
@@ -53,6 +66,7 @@ def test_the_example_runs(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(pronounce, "NUM_HELD_OUT", 4)
     pronounce.main()
     assert "4 held-out words: WER" in capsys.readouterr().out
+    assert (tmp_path / "alignment.png").stat().st_size > 1000
     model = tmp_path / "model.keras"
     monkeypatch.setattr(sys, "argv", ["pronounce.py", f"--read={model}"])
     monkeypatch.setattr(sys, "stdin", io.StringIO("on\n\nNo\n"))

@@ -12,6 +12,9 @@ def test_letters_are_joined(tmp_path):
     sources, targets = transliterate.read_names(path, "", None)
     assert sources == ["pacha", "taine"] and targets == ["пача", "тэн"]
     assert transliterate.read_names(path, "", 1) == (["pacha"], ["пача"])
+    path.write_text("pacha\tп а ч а\t1\ntaine т э н\n", encoding="utf-8")
+    with pytest.raises(ValueError, match="names, line 2: no name TAB name"):
+        transliterate.read_names(path, "", None)
 
 
 class Clerk:
@@ -42,6 +45,7 @@ def test_the_example_runs(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(sys, "argv", command)
     transliterate.main()
     assert "Accuracy on 28 names: " in capsys.readouterr().out
+    assert (tmp_path / "alignment.png").stat().st_size > 1000
     model = tmp_path / "model.keras"
     monkeypatch.setattr(sys, "argv", ["transliterate.py", f"--read={model}"])
     monkeypatch.setattr(sys, "stdin", io.StringIO("ad\nbe\n"))
