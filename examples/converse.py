@@ -16,8 +16,9 @@ three minutes on two processor cores:
     python examples/converse.py --output runs/converse
     python examples/converse.py --output runs/one-turn --turns 1
 
-Replies are sampled, several at a time, and the likeliest that was not said
-before in this conversation is taken: who asks twice hears it in other words.
+Replies are sampled, several at a time, none with three words twice, and the
+likeliest that was not said before in this conversation is taken: who asks
+twice hears it in other words.
 
 The output folder holds `model.keras`, with the tokenizers inside, and
 `alignment.png`, which shows the words of the earlier turns that each word of
@@ -274,6 +275,7 @@ def train(dialogues, held_out, options):
         temperature=options.temperature,
         top_p=options.top_p,
         num_samples=options.samples,
+        constraints=[s2s.decoding.NoRepeatNgrams(3)],
     )
     inference = s2s.models.InferenceModel(
         model, search, max_length=64, return_alignments=True

@@ -16,6 +16,7 @@ Tokenizers = Tokenizer | dict[str, Tokenizer]
 
 
 def as_list(tokenizers: Tokenizers) -> list[Tokenizer]:
+    """Returns a list of one tokenizer, or of all of a dict."""
     if isinstance(tokenizers, dict):
         return list(tokenizers.values())
     return [tokenizers]

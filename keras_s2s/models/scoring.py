@@ -10,6 +10,8 @@ from keras import ops
 from keras_s2s import checks
 from keras_s2s.data import pad_rows
 from keras_s2s.models.door import check_source_ids
+from keras_s2s.models.door import check_sources
+from keras_s2s.models.training import name_source
 
 Tensor: TypeAlias = Any
 
@@ -36,10 +38,9 @@ def make_scorer(encoder: Any, decoder: Any) -> keras.Model:
     source, target = encoder.make_input(), decoder.make_input()
     labels = keras.Input((None,), dtype="int32", name="labels")
     logits = decoder(target, encoder(source, training=False), training=False)
-    inputs = [source, target, labels]
-    return keras.Model(
-        {one.name: one for one in inputs}, TokenScores()(logits, labels)
-    )
+    name = name_source(encoder, source)
+    inputs = {name: source, "target_ids": target, "labels": labels}
+    return keras.Model(inputs, TokenScores()(logits, labels))
 
 
 def check_target_ids(
@@ -90,7 +91,7 @@ def score_targets(
     encoder, decoder = inference.encoder, inference.decoder
     source, widths = _check_source(source, encoder, decoder)
     pad_id = inference.pad_id
-    labels = check_target_ids(target_ids, len(source), decoder, pad_id)
+    labels = check_target_ids(target_ids, len(widths), decoder, pad_id)
     lengths = find_lengths(labels, pad_id)
     scores = np.zeros(labels.shape, "float32")
     scorer = inference.make_scorer()
@@ -104,8 +105,13 @@ def score_targets(
         own = labels[rows, : lengths[rows].max()]
         targets = np.full_like(own, inference.bos_id)
         targets[:, 1:] = own[:, :-1]
-        inputs = {name: source[rows, : widths[rows].max()]}
-        inputs.update(target_ids=targets, labels=own)
+        inputs = {
+            name: keras.tree.map_structure(
+                lambda one, rows=rows: one[rows, : widths[rows].max()], source
+            ),
+            "target_ids": targets,
+            "labels": own,
+        }
         scores[rows, : own.shape[1]] = scorer.predict_on_batch(inputs)
         bar.add(len(rows))
     scores *= np.arange(labels.shape[1]) < lengths[:, None]
@@ -118,14 +124,17 @@ def score_targets(
 
 def _check_source(
     source: Any, encoder: Any, decoder: Any
-) -> tuple[np.ndarray, np.ndarray]:
-    """Returns sources as an array, and how much of its second axis each of
-    them needs."""
+) -> tuple[Any, np.ndarray]:
+    """Returns sources as an array, or several by name, and how much of its
+    second axis each row needs."""
     if hasattr(encoder, "vocabulary_size"):
         source = check_source_ids(source, encoder, decoder)
         return source, find_lengths(source, getattr(encoder, "pad_id", 0))
-    source = ops.convert_to_numpy(source)
-    return source, np.full(len(source), source.shape[1])
+    if hasattr(encoder, "encoders"):
+        source = check_sources(source, encoder, decoder)
+    source = keras.tree.map_structure(ops.convert_to_numpy, source)
+    shapes = [one.shape[:2] for one in keras.tree.flatten(source)]
+    return source, np.full(shapes[0][0], max(width for _, width in shapes))
 
 
 def find_lengths(ids: np.ndarray, pad_id: int) -> np.ndarray:

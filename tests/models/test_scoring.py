@@ -107,6 +107,20 @@ def test_captions_of_vectors_are_scored():
     numerics.assert_close(found["scores"], np.array(expected), 1e-5)
 
 
+def test_targets_of_several_sources_are_scored():
+    encoders = {
+        name: pairs.make_layers("default")[0] for name in ("one", "two")
+    }
+    decoder = layers.RNNDecoder(11, 4, 5)
+    model = Seq2Seq(layers.ParallelEncoder(encoders), decoder)
+    inference = InferenceModel(model, SEARCHES["greedy"], max_length=6)
+    ids = pairs.sentences()[0]
+    sources = {"one": ids, "two": ids[:, :3]}
+    expected = inference.predict(sources, verbose=0)
+    found = inference.score(sources, expected["ids"][:, 0], 2, verbose=0)
+    numerics.assert_close(found["scores"], expected["scores"][:, 0], 1e-5)
+
+
 @pytest.mark.parametrize(
     "sources, targets, message",
     [
