@@ -18,6 +18,7 @@ of processor time, on two cores:
 
 Replies are sampled, several at a time, and the likeliest that was not said
 before in this conversation is taken: who asks twice hears it in other words.
+What was said more than five turns ago is forgotten, and made up.
 
 The output folder holds `model.keras`, with the tokenizers inside, and
 `alignment.png`, which shows the words of the earlier turns that each word of
