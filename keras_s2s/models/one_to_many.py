@@ -172,7 +172,7 @@ class OneToMany(TrainingModel):
                 features = decoder.features(targets[name], memory, training)
                 logits[name] = decoder.project(pack(features, real[name]))
             else:
-                logits[name] = decoder(targets[name], memory, training)
+                logits[name] = decoder(targets[name], memory, training=training)
         return logits
 
     def prepare(self, args: tuple) -> tuple:
