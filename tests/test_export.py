@@ -220,7 +220,7 @@ def text():
     model = s2s.models.Seq2Seq(encoder, decoder)
     model.compile(keras.optimizers.Adam(5e-3), loss=s2s.losses.SequenceLoss())
     data = s2s.data.TextPairs(sources, targets, tokenizer, tokenizer)
-    model.fit(data, epochs=3, verbose=0)
+    model.fit(data, epochs=4, verbose=0)
     inference = s2s.models.InferenceModel(model, max_length=LONGEST)
     return s2s.models.TextToText(inference, tokenizer, tokenizer)
 
