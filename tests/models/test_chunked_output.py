@@ -100,8 +100,9 @@ def test_chunks_train_as_the_whole_in_float64(make, sizes, tied):
     expected = train(model, SequenceLoss(label_smoothing=0.1))
     for size in sizes:
         loss = SequenceLoss(label_smoothing=0.1, chunk_size=size)
+        found = train(model, loss, run_eagerly=size != 5)
         # The weights of labels come in float32.
-        assert_same(train(model, loss), expected, 1e-9)
+        assert_same(found, expected, 1e-9)
 
 
 @pytest.mark.parametrize(
@@ -140,6 +141,7 @@ def test_what_nobody_counts_is_left_out():
             model,
             SequenceLoss("sequences", chunk_size=size),
             metrics={"metrics": [SequenceAccuracy()]},
+            run_eagerly=True,
         )
         for size in (None, 2)
     )
@@ -246,9 +248,11 @@ def test_regularization_is_added():
         model.decoder.embedding.embeddings.regularizer = keras.regularizers.L2(
             0.1
         )
-        values.append(train(model, SequenceLoss(chunk_size=size)))
+        loss = SequenceLoss(chunk_size=size)
+        values.append(train(model, loss, run_eagerly=True))
     assert_same(values[1], values[0], 2e-6)
-    plain = train(make_model(), SequenceLoss(chunk_size=4))
+    loss = SequenceLoss(chunk_size=4)
+    plain = train(make_model(), loss, run_eagerly=True)
     assert values[1][0][0]["loss"] > 1.01 * plain[0][0]["loss"]
 
 

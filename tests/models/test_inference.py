@@ -69,8 +69,16 @@ def spy_on_widths(inference):
     return widths
 
 
-@pytest.mark.parametrize("name", ["default", "vaswani", "grouped", "llama"])
-@pytest.mark.parametrize("search", ["greedy", "penalty"])
+@pytest.mark.parametrize(
+    "name, search",
+    [
+        ("default", "greedy"),
+        ("default", "penalty"),
+        ("vaswani", "penalty"),
+        ("grouped", "greedy"),
+        ("llama", "penalty"),
+    ],
+)
 def test_a_compiled_search_finds_the_same(name, search):
     source_ids = pairs.sentences()[0]
     inference = inference_of(name, search=laws.SEARCHES[search]())
@@ -110,8 +118,7 @@ def test_a_compiled_search_is_saved_and_exported(tmp_path):
     inference.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     assert loaded.jit_compile
-    numerics.assert_close(loaded.predict(source_ids, verbose=0), expected, 1e-5)
-    inference.export(tmp_path / "saved", verbose=False)
+    loaded.export(tmp_path / "saved", verbose=False)
     saved = tf.saved_model.load(str(tmp_path / "saved"))
     numerics.assert_close(saved.serve(source_ids), expected, 1e-5)
 
