@@ -1,14 +1,16 @@
-"""Pairs to batches: what `fit` trains on."""
+"""Pairs and streams to batches: what `fit` trains on."""
 
 from keras_s2s.batching import pad_rows
 from keras_s2s.data.images import ImagePairs
 from keras_s2s.data.pairs import SequencePairs
+from keras_s2s.data.stream import Stream
 from keras_s2s.data.texts import TextPairs
 from keras_s2s.tokenizers import read_lines
 
 __all__ = [
     "ImagePairs",
     "SequencePairs",
+    "Stream",
     "TextPairs",
     "pad_rows",
     "read_lines",

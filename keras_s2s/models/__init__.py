@@ -3,6 +3,7 @@
 from keras_s2s.models.forecaster import Forecaster
 from keras_s2s.models.image_to_text import ImageToText
 from keras_s2s.models.inference import InferenceModel
+from keras_s2s.models.language_model import LanguageModel
 from keras_s2s.models.one_to_many import OneToMany
 from keras_s2s.models.seq2seq import Seq2Seq
 from keras_s2s.models.text_to_text import TextToText
@@ -11,6 +12,7 @@ __all__ = [
     "Forecaster",
     "ImageToText",
     "InferenceModel",
+    "LanguageModel",
     "OneToMany",
     "Seq2Seq",
     "TextToText",

@@ -18,6 +18,7 @@ from keras_s2s.models.compiled import LoopLayer
 from keras_s2s.models.compiled import LoopModel
 from keras_s2s.models.door import check_source_ids
 from keras_s2s.models.door import check_sources
+from keras_s2s.models.language_model import LanguageModel
 from keras_s2s.models.scoring import find_lengths
 from keras_s2s.models.scoring import make_scorer
 from keras_s2s.models.scoring import score_targets
@@ -119,7 +120,8 @@ class InferenceModel(LoopModel):
 
     Args:
         model: `Seq2Seq`, or a functional model that holds one `Encoder` and
-            one `Decoder`.
+            one `Decoder`; or a `LanguageModel`, whose sources are prompts,
+            without bos: ids are what follows.
         search: a search of `keras_s2s.decoding`. Default: `BeamSearch()`.
         max_length: int > 0. The most tokens to generate, end token included.
             Default: 64.
@@ -171,6 +173,8 @@ class InferenceModel(LoopModel):
         checks.check_instance(
             "search", search, Search, "a search of keras_s2s.decoding"
         )
+        if isinstance(model, LanguageModel):
+            model = model.prompted(bos_id)
         encoder, decoder = find_parts(model)
         if hasattr(decoder, "vector_dim"):
             cure = "For vectors take `Forecaster`."

@@ -162,7 +162,8 @@ class TextToText(ToText):
     ) -> list[str]:
         """Returns the best target text of each source text, in their order.
 
-        Sources are batched by length. An empty text gives an empty text.
+        Sources are batched by length. An empty text gives an empty text. A
+        prompt, of a `LanguageModel`, is not in what follows it.
 
         Args:
             texts: list of str.
@@ -194,9 +195,11 @@ class TextToText(ToText):
     ) -> Iterable[tuple[list[int], np.ndarray]]:
         """Yields rows in an order, and where they are, padded and with eos."""
         tokenizer = self.source_tokenizer
+        is_prompt = getattr(self.inference.encoder, "is_prompt", False)
+        end = [] if is_prompt else [tokenizer.eos_id]
         for start in range(0, len(order), batch_size):
             places = order[start : start + batch_size]
-            sources = [[*rows[n], tokenizer.eos_id] for n in places]
+            sources = [[*rows[n], *end] for n in places]
             yield places, pad_rows(sources, tokenizer.pad_id, LENGTH_MULTIPLE)
 
     def _check_vocabularies(self) -> None:
