@@ -176,7 +176,7 @@ class CarryingDecoder(LanguageDecoder):
     def forget(self) -> None:
         """Has all rows begin anew."""
         for variable in self.carried:
-            variable.assign(ops.zeros_like(variable))
+            variable.assign(ops.zeros(variable.shape, variable.dtype))
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "batch_size": self.batch_size}

@@ -64,10 +64,10 @@ class LanguageModel(Seq2Seq):
     ... )
     >>> model = s2s.models.LanguageModel(decoder, True, batch_size=4)
     >>> model.compile("adam", loss=s2s.losses.SequenceLoss())
-    >>> history = model.fit(data, epochs=2, verbose=0)
+    >>> history = model.fit(data, verbose=0)
     >>> inference = s2s.models.InferenceModel(model, max_length=5)
-    >>> inference.predict([[5, 6], []], verbose=0)["ids"].shape
-    (2, 1, 5)
+    >>> inference.output["ids"].shape
+    (None, 1, 5)
 
     Source: Mikolov et al., 2010, https://doi.org/10.21437/Interspeech.2010-343;
     Zaremba et al., 2014, https://arxiv.org/abs/1409.2329
