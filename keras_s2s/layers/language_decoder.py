@@ -162,7 +162,7 @@ class CarryingDecoder(LanguageDecoder):
             checks.fail(
                 "batch_size", f"that of the model, {self.batch_size}", rows
             )
-        # Of another size than any known before, this fails as well.
+        # Where the size is not known beforehand, this is what fails.
         resets = ops.reshape(memory["resets"], (self.batch_size, 1))
         state = [
             ops.where(resets, 0.0, ops.cast(one, self.compute_dtype))
