@@ -124,9 +124,11 @@ class SequenceLoss(NormalizedLoss):
     - `"batch"`: the number of rows that count, as tf/nmt does.
     - `"none"`: 1.
 
-    A batch in which nothing counts has loss 0. The `loss` that `fit` shows
-    is the mean over batches, weighted by their rows; for a mean over the
-    tokens of an epoch take `metrics.Perplexity`.
+    A batch in which nothing counts has loss 0. A `Seq2Seq` weighs batches by
+    what their losses are divided by: with "tokens" the `loss` that `fit` shows
+    is the mean over the tokens of an epoch, and micro-batches
+    (`gradient_accumulation_steps`) and replicas update the weights as one
+    batch of all their tokens would. With "none" they do as Keras has it.
 
     Args:
         normalizer: str, one of the above. Default: `"tokens"`.
@@ -191,9 +193,13 @@ class SequenceLoss(NormalizedLoss):
             fail("y_true", rule, tuple(labels.shape))
         if len(logits.shape) != 3:
             fail("y_pred", "logits of shape (B, T, V)", tuple(logits.shape))
-        weights = token_weights(labels, sample_weight, self.ignore_id)
+        weights = self.weigh(labels, sample_weight)
         losses = self.call(ops.where(weights > 0, labels, 0), logits)
         return ops.sum(losses * self.shares(ops.cast(weights, losses.dtype)))
+
+    def weigh(self, labels: Tensor, sample_weight: Tensor = None) -> Tensor:
+        """Returns float32 `(B, T)`: what each label counts."""
+        return token_weights(labels, sample_weight, self.ignore_id)
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         return token_losses(y_true, y_pred, self.label_smoothing)

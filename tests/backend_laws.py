@@ -25,6 +25,7 @@ from tests.layers import pointers
 from tests.layers import test_parallel_encoder as parallel
 from tests.layers.test_heads import check_a_fused_kernel
 from tests.models import test_one_to_many as to_many
+from tests.models import test_shares as shares
 from tests.models.test_forecaster import check_it_reads_what_it_wrote
 from tests.recurrence.test_cache import SHAPES
 from tests.recurrence.test_cache import check_a_slice_is_written
@@ -242,3 +243,16 @@ def test_the_grid_of_an_image_is_a_memory():
 @pytest.mark.parametrize("dtype", ["float16", "float32"])
 def test_a_fused_kernel_gives_the_same_context(groups, dtype):
     check_a_fused_kernel(groups, dtype)
+
+
+def test_parts_of_a_batch_train_as_the_whole():
+    loss = s2s.losses.SequenceLoss(label_smoothing=0.1)
+    expected = shares.train(loss)
+    found = [shares.train(loss, 3, 3)]
+    if keras.backend.backend() == "jax":  # on two devices
+        shares.make_model.cache_clear()
+        with keras.distribution.DataParallel().scope():
+            found.append(shares.train(loss))
+        shares.make_model.cache_clear()
+    for one in found:
+        numerics.assert_close(one, expected, 1e-5)

@@ -43,6 +43,7 @@ FLOORS = {
     "models.sharing": 4,
     "models.seq2seq": 5,
     "models.scoring": 5,
+    "models.shares": 4,
     "models.training": 5,
     "models.one_to_many": 6,
     "models.compiled": 6,

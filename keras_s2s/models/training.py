@@ -1,8 +1,10 @@
 """What training does alike for one decoder and for several."""
 
+import contextlib
 from typing import Any
 
 import keras
+from keras import ops
 
 from keras_s2s import checks
 from keras_s2s.layers.decoder import Decoder
@@ -14,8 +16,13 @@ from keras_s2s.models.quantization import check_trainable
 from keras_s2s.models.quantization import find_quantized
 from keras_s2s.models.quantization import quantize_again
 from keras_s2s.models.quantization import quiet
+from keras_s2s.models.shares import WeightedMean
+from keras_s2s.models.shares import weigh_updates
+from keras_s2s.normalizers import NormalizedLoss
 from keras_s2s.recurrence import HAS_DYNAMIC_SHAPES
 from keras_s2s.recurrence import fast_updates
+from keras_s2s.recurrence import first_replica
+from keras_s2s.recurrence import num_replicas
 
 # Entry of the inputs inside a training step: which target positions are real,
 # bool `(B, T)`.
@@ -101,12 +108,48 @@ class TrainingModel(keras.Model):
         layer casts its own inputs."""
         return self.variable_dtype
 
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """As `keras.Model.compile`."""
+        super().compile(*args, **kwargs)
+        # Keras keeps what it makes here out of the metrics that it tracks.
+        object.__setattr__(self, "_loss_tracker", WeightedMean("loss"))
+        self._weighted_updates = weigh_updates(self.optimizer)
+
     def train_step(self, *args: Any) -> Any:
-        with fast_updates(self.optimizer):
-            return super().train_step(*self.prepare(args))
+        args = self.prepare(args)
+        weight = self._weigh(args)
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(self._loss_tracker.weigh_by(weight))
+            stack.enter_context(fast_updates(self.optimizer))
+            if self._weighted_updates is not None:
+                updates = self._weighted_updates.weigh_by(weight)
+                stack.enter_context(updates)
+            return super().train_step(*args)
 
     def test_step(self, *args: Any) -> Any:
-        return super().test_step(*self.prepare(args))
+        args = self.prepare(args)
+        with self._loss_tracker.weigh_by(self._weigh(args)):
+            return super().test_step(*args)
+
+    def _maybe_symbolic_build(
+        self, iterator: Any = None, data_batch: Any = None
+    ) -> None:
+        """As in Keras, which takes the mean of what replicas get, and fails
+        where one gets more rows than another."""
+        if iterator is not None and num_replicas() > 1:
+            iterator = (
+                (start, end, iter([first_replica(next(batches))]))
+                for start, end, batches in iterator
+            )
+        super()._maybe_symbolic_build(iterator, data_batch)
+
+    def _weigh(self, args: tuple) -> Any:
+        """Returns what the loss of a batch is divided by, or None."""
+        if not isinstance(self.loss, NormalizedLoss):
+            return None
+        _, labels, weights = keras.utils.unpack_x_y_sample_weight(args[-1])
+        labels = ops.convert_to_tensor(labels)
+        return self.loss.total(self.loss.weigh(labels, weights))
 
     def fit(self, x: Any = None, y: Any = None, **kwargs: Any) -> Any:
         """As `keras.Model.fit`; refuses ids outside the vocabularies."""

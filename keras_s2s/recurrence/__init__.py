@@ -9,7 +9,10 @@ from keras_s2s.recurrence.loop import PREFERS_JIT
 from keras_s2s.recurrence.loop import allocate
 from keras_s2s.recurrence.loop import dropout
 from keras_s2s.recurrence.loop import fast_updates
+from keras_s2s.recurrence.loop import first_replica
+from keras_s2s.recurrence.loop import num_replicas
 from keras_s2s.recurrence.loop import scan
+from keras_s2s.recurrence.loop import sum_over_replicas
 from keras_s2s.recurrence.loop import trace_any_length
 from keras_s2s.recurrence.loop import write_slice
 from keras_s2s.recurrence.program import linear
@@ -26,9 +29,12 @@ __all__ = [
     "arrange",
     "dropout",
     "fast_updates",
+    "first_replica",
     "linear",
+    "num_replicas",
     "scan",
     "sigmoid",
+    "sum_over_replicas",
     "tanh",
     "trace_any_length",
     "write_slice",

@@ -38,12 +38,27 @@ if keras.backend.backend() == "tensorflow":
     from keras_s2s.recurrence import tensorflow_cache
     from keras_s2s.recurrence import tensorflow_dropout
     from keras_s2s.recurrence.tensorflow_updates import fast_updates
+    from keras_s2s.recurrence.tensorflow_updates import first_replica
+    from keras_s2s.recurrence.tensorflow_updates import num_replicas
+    from keras_s2s.recurrence.tensorflow_updates import sum_over_replicas
 else:
     tensorflow_cache = tensorflow_dropout = None
 
     def fast_updates(optimizer: Any) -> Any:
         """Nothing: a training step is compiled as a whole, or cannot be."""
         return contextlib.nullcontext()
+
+    def num_replicas() -> int:
+        """One: JAX shards the tensors of a whole batch."""
+        return 1
+
+    def first_replica(batch: Any) -> Any:
+        """The batch."""
+        return batch
+
+    def sum_over_replicas(value: Tensor) -> Tensor:
+        """The value."""
+        return value
 
 
 _backend = importlib.import_module(
