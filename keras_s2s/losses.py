@@ -128,7 +128,8 @@ class SequenceLoss(NormalizedLoss):
     what their losses are divided by: with "tokens" the `loss` that `fit` shows
     is the mean over the tokens of an epoch, and micro-batches
     (`gradient_accumulation_steps`) and replicas update the weights as one
-    batch of all their tokens would. With "none" they do as Keras has it.
+    batch of all their tokens would. With "none", and of several decoders, they
+    do as Keras has it.
 
     Args:
         normalizer: str, one of the above. Default: `"tokens"`.

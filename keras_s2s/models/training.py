@@ -144,10 +144,12 @@ class TrainingModel(keras.Model):
         super()._maybe_symbolic_build(iterator, data_batch)
 
     def _weigh(self, args: tuple) -> Any:
-        """Returns what the loss of a batch is divided by, or None."""
-        if not isinstance(self.loss, NormalizedLoss):
-            return None
+        """Returns what the loss of a batch is divided by, if by one number."""
         _, labels, weights = keras.utils.unpack_x_y_sample_weight(args[-1])
+        if not isinstance(self.loss, NormalizedLoss) or isinstance(
+            labels, dict
+        ):
+            return None
         labels = ops.convert_to_tensor(labels)
         return self.loss.total(self.loss.weigh(labels, weights))
 
