@@ -28,6 +28,7 @@ FLOORS = {
     "regression": 1,
     "metrics": 1,
     "schedules": 1,
+    "text_metrics": 1,
     "decoding.*": 2,
     "data.*": 2,
     "data": 3,
