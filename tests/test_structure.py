@@ -51,6 +51,7 @@ FLOORS = {
     "models.inference": 6,
     "models.forecaster": 7,
     "models.image_to_text": 7,
+    "models.averaging": 7,
     "models.text_to_text": 7,
     "models": 8,
     "callbacks": 9,
@@ -71,7 +72,7 @@ EXTRAS = {
     "tensorflow_text",
 }
 PUBLIC_NAMES = {
-    "callbacks": ["GenerationMetrics"],
+    "callbacks": ["AverageWeights", "GenerationMetrics"],
     "data": [
         "ImagePairs",
         "SequencePairs",
@@ -131,6 +132,7 @@ PUBLIC_NAMES = {
         "OneToMany",
         "Seq2Seq",
         "TextToText",
+        "average_models",
     ],
     "plots": [
         "plot_alignment",

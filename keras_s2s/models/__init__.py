@@ -1,5 +1,6 @@
 """Models: training, inference, forecasts, text and images to text."""
 
+from keras_s2s.models.averaging import average_models
 from keras_s2s.models.forecaster import Forecaster
 from keras_s2s.models.image_to_text import ImageToText
 from keras_s2s.models.inference import InferenceModel
@@ -14,4 +15,5 @@ __all__ = [
     "OneToMany",
     "Seq2Seq",
     "TextToText",
+    "average_models",
 ]
