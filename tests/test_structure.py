@@ -77,8 +77,10 @@ PUBLIC_NAMES = {
         "ImagePairs",
         "SequencePairs",
         "TextPairs",
+        "TokenizedText",
         "pad_rows",
         "read_lines",
+        "tokenize_file",
     ],
     "decoding": [
         "BeamSearch",

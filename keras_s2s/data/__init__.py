@@ -4,12 +4,16 @@ from keras_s2s.batching import pad_rows
 from keras_s2s.data.images import ImagePairs
 from keras_s2s.data.pairs import SequencePairs
 from keras_s2s.data.texts import TextPairs
+from keras_s2s.data.token_files import TokenizedText
+from keras_s2s.data.token_files import tokenize_file
 from keras_s2s.tokenizers import read_lines
 
 __all__ = [
     "ImagePairs",
     "SequencePairs",
     "TextPairs",
+    "TokenizedText",
     "pad_rows",
     "read_lines",
+    "tokenize_file",
 ]
