@@ -52,9 +52,9 @@ class SequencePairs(keras.utils.PyDataset):
 
     Args:
         source_ids: list of lists of int, or of int arrays, a `TokenizedText`
-            on disk, or a dict of such by name. Each at least 1 id, none of them pad_id.
-            Taken as they are: an end token, where the model wants one, is in
-            them already.
+            on disk, or a dict of such by name. Each at least 1 id, none of
+            them pad_id. Taken as they are: an end token, where the model
+            wants one, is in them already.
         target_ids: as many, without bos, eos and pad ids, or a dict of
             those. In a dict, None is a target that is missing, but not all
             of a source: its sample weights are 0.
