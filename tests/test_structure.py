@@ -54,10 +54,11 @@ FLOORS = {
     "models.averaging": 7,
     "models.text_to_text": 7,
     "models": 8,
-    "callbacks": 9,
+    "callbacks.*": 9,
+    "callbacks": 10,
     "export": 9,
     "plots": 9,
-    "": 10,
+    "": 11,
 }
 BACKENDS = {"jax", "jaxlib", "tensorflow", "torch"}
 EXTRAS = {
@@ -72,7 +73,7 @@ EXTRAS = {
     "tensorflow_text",
 }
 PUBLIC_NAMES = {
-    "callbacks": ["AverageWeights", "GenerationMetrics"],
+    "callbacks": ["AverageWeights", "GenerationMetrics", "Resume"],
     "data": [
         "ImagePairs",
         "SequencePairs",

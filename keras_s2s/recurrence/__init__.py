@@ -10,8 +10,10 @@ from keras_s2s.recurrence.loop import allocate
 from keras_s2s.recurrence.loop import dropout
 from keras_s2s.recurrence.loop import fast_updates
 from keras_s2s.recurrence.loop import first_replica
+from keras_s2s.recurrence.loop import get_random_state
 from keras_s2s.recurrence.loop import num_replicas
 from keras_s2s.recurrence.loop import scan
+from keras_s2s.recurrence.loop import set_random_state
 from keras_s2s.recurrence.loop import sum_over_replicas
 from keras_s2s.recurrence.loop import trace_any_length
 from keras_s2s.recurrence.loop import write_slice
@@ -30,9 +32,11 @@ __all__ = [
     "dropout",
     "fast_updates",
     "first_replica",
+    "get_random_state",
     "linear",
     "num_replicas",
     "scan",
+    "set_random_state",
     "sigmoid",
     "sum_over_replicas",
     "tanh",

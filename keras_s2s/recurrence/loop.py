@@ -66,6 +66,17 @@ _backend = importlib.import_module(
 )
 
 
+def get_random_state() -> list[int]:
+    """Returns the state of a generator that is not Keras' own, or []."""
+    return getattr(_backend, "get_random_state", list)()
+
+
+def set_random_state(state: list[int]) -> None:
+    """Sets what `get_random_state` returned, on the same backend."""
+    if state:
+        _backend.set_random_state(state)
+
+
 def trace_any_length(function: Callable | None, source: Any) -> None:
     """Traces a predict function once, for batches and lengths of any size.
 
