@@ -73,7 +73,12 @@ EXTRAS = {
     "tensorflow_text",
 }
 PUBLIC_NAMES = {
-    "callbacks": ["AverageWeights", "GenerationMetrics", "Resume"],
+    "callbacks": [
+        "AverageWeights",
+        "FiniteLoss",
+        "GenerationMetrics",
+        "Resume",
+    ],
     "data": [
         "ImagePairs",
         "SequencePairs",
