@@ -15,30 +15,27 @@ from keras_s2s.recurrence import sum_over_replicas
 Tensor: TypeAlias = Any
 
 
+# What the batch in hand weighs. Each replica of a strategy of TensorFlow has
+# a thread of its own.
+_batch = threading.local()
+
+
+@contextlib.contextmanager
+def weigh_by(weight: Tensor | None) -> Iterator[None]:
+    """Has a batch weigh `weight`, a scalar, inside; None: as Keras has it."""
+    _batch.weight = weight
+    try:
+        yield
+    finally:
+        _batch.weight = None
+
+
 class WeightedMean(keras.metrics.Mean):
-    """A mean over batches, each weighing what its loss was divided by.
-
-    The weight is told with `weigh_by`; without one, a batch weighs what the
-    update says, which for the loss of a Keras model is its rows.
-    """
-
-    def __init__(self, name: str) -> None:
-        super().__init__(name=name)
-        # Each replica of a strategy of TensorFlow has a thread of its own.
-        self._local = threading.local()
-
-    @contextlib.contextmanager
-    def weigh_by(self, weight: Tensor | None) -> Iterator[None]:
-        """Has all updates inside weigh `weight`, a scalar, unless None."""
-        self._local.weight = weight
-        try:
-            yield
-        finally:
-            self._local.weight = None
+    """A mean over batches, each weighing what it was told to."""
 
     def update_state(self, values: Tensor, sample_weight: Any = None) -> None:
         """Adds the values of one batch."""
-        weight = getattr(self._local, "weight", None)
+        weight = getattr(_batch, "weight", None)
         if weight is not None:
             sample_weight = weight
         super().update_state(values, sample_weight)
@@ -61,24 +58,14 @@ class WeightedUpdates:
 
     def __init__(self, optimizer: keras.optimizers.Optimizer) -> None:
         self.optimizer = optimizer
-        self._local = threading.local()
         self._apply_evenly = optimizer._backend_apply_gradients
         optimizer._backend_apply_gradients = self._apply
         if optimizer.gradient_accumulation_steps:
             # Of the micro-batches since the last update.
             self.total = optimizer.add_variable((), name="accumulated_weight")
 
-    @contextlib.contextmanager
-    def weigh_by(self, weight: Tensor | None) -> Iterator[None]:
-        """Has all updates inside weigh `weight`, a scalar, unless None."""
-        self._local.weight = weight
-        try:
-            yield
-        finally:
-            self._local.weight = None
-
     def _apply(self, gradients: list, variables: list) -> None:
-        weight = getattr(self._local, "weight", None)
+        weight = getattr(_batch, "weight", None)
         if weight is None:
             self._apply_evenly(gradients, variables)
             return
@@ -113,20 +100,14 @@ class WeightedUpdates:
         return steps * ops.divide_no_nan(weight, total)
 
 
-def weigh_updates(optimizer: Any) -> WeightedUpdates | None:
-    """Returns the `WeightedUpdates` of an optimizer, made if there are none.
-
-    None where an update has but one part, or for no Keras optimizer.
-    """
+def weigh_updates(optimizer: Any) -> None:
+    """Has an optimizer do as `WeightedUpdates`, where updates have parts."""
     # What scales losses in mixed precision hands its gradients to another.
     optimizer = getattr(optimizer, "inner_optimizer", optimizer)
     if optimizer is None:
-        return None
-    if not optimizer.gradient_accumulation_steps and num_replicas() == 1:
-        return None
-    if not isinstance(
-        getattr(optimizer._backend_apply_gradients, "__self__", None),
-        WeightedUpdates,
-    ):
+        return
+    has_parts = optimizer.gradient_accumulation_steps or num_replicas() > 1
+    apply = optimizer._backend_apply_gradients
+    is_done = isinstance(getattr(apply, "__self__", None), WeightedUpdates)
+    if has_parts and not is_done:
         WeightedUpdates(optimizer)
-    return optimizer._backend_apply_gradients.__self__

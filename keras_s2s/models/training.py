@@ -1,6 +1,5 @@
 """What training does alike for one decoder and for several."""
 
-import contextlib
 from typing import Any
 
 import keras
@@ -17,6 +16,7 @@ from keras_s2s.models.quantization import find_quantized
 from keras_s2s.models.quantization import quantize_again
 from keras_s2s.models.quantization import quiet
 from keras_s2s.models.shares import WeightedMean
+from keras_s2s.models.shares import weigh_by
 from keras_s2s.models.shares import weigh_updates
 from keras_s2s.normalizers import NormalizedLoss
 from keras_s2s.recurrence import HAS_DYNAMIC_SHAPES
@@ -113,22 +113,16 @@ class TrainingModel(keras.Model):
         super().compile(*args, **kwargs)
         # Keras keeps what it makes here out of the metrics that it tracks.
         object.__setattr__(self, "_loss_tracker", WeightedMean("loss"))
-        self._weighted_updates = weigh_updates(self.optimizer)
+        weigh_updates(self.optimizer)
 
     def train_step(self, *args: Any) -> Any:
         args = self.prepare(args)
-        weight = self._weigh(args)
-        with contextlib.ExitStack() as stack:
-            stack.enter_context(self._loss_tracker.weigh_by(weight))
-            stack.enter_context(fast_updates(self.optimizer))
-            if self._weighted_updates is not None:
-                updates = self._weighted_updates.weigh_by(weight)
-                stack.enter_context(updates)
+        with weigh_by(self._weigh(args)), fast_updates(self.optimizer):
             return super().train_step(*args)
 
     def test_step(self, *args: Any) -> Any:
         args = self.prepare(args)
-        with self._loss_tracker.weigh_by(self._weigh(args)):
+        with weigh_by(self._weigh(args)):
             return super().test_step(*args)
 
     def _maybe_symbolic_build(
