@@ -44,6 +44,8 @@ FLOORS = {
     "models.seq2seq": 5,
     "models.scoring": 5,
     "models.training": 5,
+    "models.parts": 5,
+    "models.ensemble": 5,
     "models.one_to_many": 6,
     "models.compiled": 6,
     "models.inference": 6,
@@ -123,6 +125,7 @@ PUBLIC_NAMES = {
     ],
     "metrics": ["Perplexity", "SequenceAccuracy", "TokenAccuracy"],
     "models": [
+        "Ensemble",
         "Forecaster",
         "ImageToText",
         "InferenceModel",

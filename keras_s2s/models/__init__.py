@@ -1,5 +1,6 @@
 """Models: training, inference, forecasts, text and images to text."""
 
+from keras_s2s.models.ensemble import Ensemble
 from keras_s2s.models.forecaster import Forecaster
 from keras_s2s.models.image_to_text import ImageToText
 from keras_s2s.models.inference import InferenceModel
@@ -8,6 +9,7 @@ from keras_s2s.models.seq2seq import Seq2Seq
 from keras_s2s.models.text_to_text import TextToText
 
 __all__ = [
+    "Ensemble",
     "Forecaster",
     "ImageToText",
     "InferenceModel",
