@@ -13,19 +13,9 @@ from keras_s2s.checks import check_integer
 from keras_s2s.checks import check_option
 from keras_s2s.checks import check_positive
 from keras_s2s.checks import fail
+from keras_s2s.text_metrics import import_sacrebleu
 
 TextMetric: TypeAlias = Callable[[list[str], list[str]], float]
-
-
-def _sacrebleu() -> Any:
-    try:
-        import sacrebleu.metrics
-    except ImportError as error:
-        raise ImportError(
-            "BLEU, chrF and TER need sacrebleu. Install it with "
-            '`pip install "keras_s2s[metrics]"`.'
-        ) from error
-    return sacrebleu.metrics
 
 
 def _corpus_metric(metric: Any) -> TextMetric:
@@ -36,7 +26,7 @@ def _corpus_metric(metric: Any) -> TextMetric:
 
 
 def _bleu(tokenize: str, lowercase: bool) -> TextMetric:
-    metrics = _sacrebleu()
+    metrics = import_sacrebleu()
     check_option("tokenize", tokenize, sorted(metrics.BLEU.TOKENIZERS))
     # force: no advice about hypotheses that look tokenized.
     return _corpus_metric(
@@ -45,11 +35,11 @@ def _bleu(tokenize: str, lowercase: bool) -> TextMetric:
 
 
 def _chrf(tokenize: str, lowercase: bool) -> TextMetric:
-    return _corpus_metric(_sacrebleu().CHRF(lowercase=lowercase))
+    return _corpus_metric(import_sacrebleu().CHRF(lowercase=lowercase))
 
 
 def _ter(tokenize: str, lowercase: bool) -> TextMetric:
-    return _corpus_metric(_sacrebleu().TER(case_sensitive=not lowercase))
+    return _corpus_metric(import_sacrebleu().TER(case_sensitive=not lowercase))
 
 
 def _exact_match(tokenize: str, lowercase: bool) -> TextMetric:

@@ -27,6 +27,7 @@ FLOORS = {
     "normalizers": 1,
     "regression": 1,
     "metrics": 1,
+    "text_metrics": 1,
     "schedules": 1,
     "decoding.*": 2,
     "data.*": 2,
@@ -38,6 +39,7 @@ FLOORS = {
     "decoding": 4,
     "layers": 4,
     "models.door": 4,
+    "models.minimum_bayes_risk": 4,
     "models.output": 4,
     "models.quantization": 4,
     "models.sharing": 4,
@@ -132,6 +134,7 @@ PUBLIC_NAMES = {
         "OneToMany",
         "Seq2Seq",
         "TextToText",
+        "minimum_bayes_risk",
     ],
     "plots": [
         "plot_alignment",

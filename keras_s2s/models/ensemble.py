@@ -83,8 +83,6 @@ class Ensemble(keras.Model):
     ... ]
     >>> ensemble = s2s.models.Ensemble(models, weights=[2, 1])
     >>> inference = s2s.models.InferenceModel(ensemble, max_length=5)
-    >>> inference.predict([[5, 6, 3]], verbose=0)["ids"].shape
-    (1, 1, 5)
 
     Source: Sutskever et al., 2014, section 3.6 (ensembles),
     https://arxiv.org/abs/1409.3215; Genest and Zidek, 1986, section 3 (linear
