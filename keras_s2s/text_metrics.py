@@ -23,7 +23,8 @@ def _import(module: str, package: str, metrics: str) -> Any:
         ) from error
 
 
-def _sacrebleu() -> Any:
+def import_sacrebleu() -> Any:
+    """Returns the module `sacrebleu.metrics`, or names the extra it is of."""
     return _import("sacrebleu.metrics", "sacrebleu", "BLEU, chrF and TER")
 
 
@@ -35,7 +36,7 @@ def _corpus_metric(metric: Any) -> TextMetric:
 
 
 def _bleu(tokenize: str, lowercase: bool) -> TextMetric:
-    metrics = _sacrebleu()
+    metrics = import_sacrebleu()
     check_option("tokenize", tokenize, sorted(metrics.BLEU.TOKENIZERS))
     # force: no advice about hypotheses that look tokenized.
     return _corpus_metric(
@@ -44,11 +45,11 @@ def _bleu(tokenize: str, lowercase: bool) -> TextMetric:
 
 
 def _chrf(tokenize: str, lowercase: bool) -> TextMetric:
-    return _corpus_metric(_sacrebleu().CHRF(lowercase=lowercase))
+    return _corpus_metric(import_sacrebleu().CHRF(lowercase=lowercase))
 
 
 def _ter(tokenize: str, lowercase: bool) -> TextMetric:
-    return _corpus_metric(_sacrebleu().TER(case_sensitive=not lowercase))
+    return _corpus_metric(import_sacrebleu().TER(case_sensitive=not lowercase))
 
 
 def _error_rate(name: str) -> Callable[[str, bool], TextMetric]:

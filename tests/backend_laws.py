@@ -24,6 +24,7 @@ from tests.layers import backbones
 from tests.layers import pointers
 from tests.layers import test_parallel_encoder as parallel
 from tests.layers.test_heads import check_a_fused_kernel
+from tests.models import test_ensemble as to_one
 from tests.models import test_one_to_many as to_many
 from tests.models import test_shares as shares
 from tests.models.test_forecaster import check_it_reads_what_it_wrote
@@ -146,6 +147,11 @@ def test_a_decoder_copies():
 def test_several_encoders_make_one_memory():
     names = parallel.PAIRS[2]
     laws.check_padding_changes_nothing(functools.partial(parallel.pair, *names))
+
+
+def test_several_models_write_together():
+    ensemble = to_one.ensemble_of("probabilities")
+    laws.check_scores_are_rescored(ensemble, laws.SEARCHES["greedy"]())
 
 
 def test_several_decoders_train_together():

@@ -39,6 +39,7 @@ FLOORS = {
     "decoding": 4,
     "layers": 4,
     "models.door": 4,
+    "models.minimum_bayes_risk": 4,
     "models.output": 4,
     "models.quantization": 4,
     "models.sharing": 4,
@@ -46,6 +47,8 @@ FLOORS = {
     "models.scoring": 5,
     "models.shares": 4,
     "models.training": 5,
+    "models.parts": 5,
+    "models.ensemble": 5,
     "models.one_to_many": 6,
     "models.compiled": 6,
     "models.inference": 6,
@@ -134,6 +137,7 @@ PUBLIC_NAMES = {
     ],
     "metrics": ["Perplexity", "SequenceAccuracy", "TokenAccuracy"],
     "models": [
+        "Ensemble",
         "Forecaster",
         "ImageToText",
         "InferenceModel",
@@ -141,6 +145,7 @@ PUBLIC_NAMES = {
         "Seq2Seq",
         "TextToText",
         "average_models",
+        "minimum_bayes_risk",
     ],
     "plots": [
         "plot_alignment",

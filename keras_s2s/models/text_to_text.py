@@ -9,7 +9,11 @@ import numpy as np
 
 from keras_s2s import checks
 from keras_s2s.data import pad_rows
+from keras_s2s.decoding import RandomSampling
 from keras_s2s.models.inference import InferenceModel
+from keras_s2s.models.minimum_bayes_risk import Utility
+from keras_s2s.models.minimum_bayes_risk import choose_texts
+from keras_s2s.models.minimum_bayes_risk import find_utility
 from keras_s2s.tokenizers import Tokenizer
 from keras_s2s.word_tokenizer import find_extensions
 
@@ -62,12 +66,18 @@ class ToText(keras.Model):
         count: int,
         batches: Iterable[tuple[Sequence[int], np.ndarray]],
         verbose: int,
+        utility: str | Utility | None = None,
         options: dict[str, list] | None = None,
     ) -> list[str]:
         """Returns `count` texts from batches of sources and their places.
 
         `options` has what the tokenizer's `decode` is told of each source.
         """
+        if utility is not None:
+            if self.inference.search.num_hypotheses == 1:
+                rule = "None where the search returns one hypothesis"
+                checks.fail("utility", rule, utility)
+            utility = find_utility(utility)
         results, left = [""] * count, count
         progress = keras.utils.Progbar(count, verbose=verbose)
         for places, source in batches:
@@ -76,14 +86,24 @@ class ToText(keras.Model):
                 name: [values[place] for place in places]
                 for name, values in (options or {}).items()
             }
-            decoded = self.target_tokenizer.decode(result["ids"][:, 0], **own)
-            for place, text in zip(places, decoded):
+            for place, text in zip(places, self._decode(result, own, utility)):
                 results[place] = text
             progress.add(len(places))
             left -= len(places)
         if left:  # skipped
             progress.add(left)
         return results
+
+    def _decode(
+        self, result: dict, options: dict, utility: Utility | None
+    ) -> list[str]:
+        """Returns a text of each source: the first of N, or the best."""
+        decode, ids = self.target_tokenizer.decode, result["ids"]
+        if utility is None:
+            return decode(ids[:, 0], **options)
+        texts = [decode(ids[:, n], **options) for n in range(ids.shape[1])]
+        are_drawn = isinstance(self.inference.search, RandomSampling)
+        return choose_texts(texts, result, utility, are_drawn)
 
     def check_vocabulary(self, name: str, layer: Any) -> None:
         """Refuses a tokenizer with more ids than a layer of the model."""
@@ -158,7 +178,11 @@ class TextToText(ToText):
             checks.fail("inference", "a model of one source", names, cure)
 
     def generate(
-        self, texts: Sequence[str], batch_size: int = 64, verbose: int = 0
+        self,
+        texts: Sequence[str],
+        batch_size: int = 64,
+        verbose: int = 0,
+        utility: str | Utility | None = None,
     ) -> list[str]:
         """Returns the best target text of each source text, in their order.
 
@@ -168,12 +192,17 @@ class TextToText(ToText):
             texts: list of str.
             batch_size: int > 0. Sentences at a time. Default: 64.
             verbose: int. 1 shows a progress bar. Default: 0.
+            utility: str or function. Chooses among the N hypotheses of the
+                search by `minimum_bayes_risk`: samples count alike, those of
+                other searches as likely as they are. Default: None, the
+                first is taken.
 
         Returns:
             List of str.
 
         Raises:
             TypeError: `texts` is a str, or holds something else than str.
+            ValueError: there is a `utility`, and one hypothesis.
         """
         checks.check_positive("batch_size", batch_size)
         options = find_extensions(
@@ -187,7 +216,7 @@ class TextToText(ToText):
         order = [n for n in range(len(rows)) if rows[n]]
         order.sort(key=lambda n: -len(rows[n]))
         batches = self._make_batches(rows, order, batch_size)
-        return self.write(len(rows), batches, verbose, options)
+        return self.write(len(rows), batches, verbose, utility, options)
 
     def _make_batches(
         self, rows: list[list[int]], order: list[int], batch_size: int
