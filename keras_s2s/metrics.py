@@ -8,6 +8,7 @@ from keras import ops
 
 from keras_s2s.checks import check_integer
 from keras_s2s.checks import fail
+from keras_s2s.losses import token_losses
 from keras_s2s.masking import token_weights
 
 Tensor: TypeAlias = Any
@@ -186,9 +187,8 @@ class Perplexity(SequenceMetric):
         self._direction = "down"
 
     def token_values(self, labels: Tensor, logits: Tensor) -> Tensor:
-        return ops.sparse_categorical_crossentropy(
-            labels, ops.cast(logits, "float32"), from_logits=True
-        )
+        # Several times as fast as Keras' own, which makes a gradient, too.
+        return token_losses(labels, ops.cast(logits, "float32"))
 
     def result(self) -> Tensor:
         return ops.exp(super().result())

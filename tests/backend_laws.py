@@ -25,6 +25,7 @@ from tests.layers import pointers
 from tests.layers import test_parallel_encoder as parallel
 from tests.layers.test_heads import check_a_fused_kernel
 from tests.models import test_ensemble as to_one
+from tests.models import test_language_model as language
 from tests.models import test_one_to_many as to_many
 from tests.models import test_shares as shares
 from tests.models.test_forecaster import check_it_reads_what_it_wrote
@@ -219,6 +220,11 @@ def test_a_forecaster_reads_and_learns_from_what_it_wrote():
     source, labels, _ = pairs.examples(*layers)
     losses = [forecaster.train_on_batch(source, labels) for _ in range(3)]
     assert losses[2] < losses[0]
+
+
+def test_a_state_is_carried_and_a_prompt_goes_on():
+    language.check_the_state_is_carried()
+    laws.check_steps_equal_whole(language.make_prompted)
 
 
 @pytest.mark.parametrize("name", ["unfed", "transformer"])

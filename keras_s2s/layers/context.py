@@ -46,6 +46,8 @@ class Reader:
         self, units: int, num_states: int, memory_shape: dict
     ) -> int | None:
         """Builds the attention; returns the size of what is read, C."""
+        if self.attention is None and self.kind is None:
+            return None
         query_dim = units * (num_states if self.query == "states" else 1)
         memory_dim = memory_shape["outputs"][-1]
         if self.attention is not None:
@@ -55,7 +57,7 @@ class Reader:
             return self.attention.context_dim(query_dim, memory_dim)
         if self.kind == "state":
             return sum(shape[-1] for shape in memory_shape["state"])
-        return memory_dim if self.kind == "mean" else None
+        return memory_dim
 
     def prepare(self, memory: dict[str, Any]) -> dict[str, Any]:
         """Memory -> context: what every step reads."""

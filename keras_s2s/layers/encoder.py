@@ -38,6 +38,9 @@ class Encoder(keras.layers.Layer):
 
     # What ids outside the vocabulary are read as; None: there are none.
     unk_id: int | None = None
+    # Whether a target goes on from its source, which then has no end token,
+    # and may be empty.
+    is_prompt: bool = False
 
     def get_build_config(self) -> None:
         """None: whatever model is loaded calls its encoder, which builds it.

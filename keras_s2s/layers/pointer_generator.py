@@ -9,6 +9,7 @@ from keras import ops
 from keras_s2s import checks
 from keras_s2s import masking
 from keras_s2s.layers.decoder import Decoder
+from keras_s2s.layers.wrapped_decoder import WrappedDecoder
 from keras_s2s.recurrence import linear
 
 Tensor: TypeAlias = Any
@@ -19,7 +20,7 @@ LEAST = 1e-30
 
 
 @keras.saving.register_keras_serializable(package="keras_s2s")
-class PointerGenerator(Decoder):
+class PointerGenerator(WrappedDecoder):
     """Lets a decoder with attention copy words of the source.
 
     Each word is written or copied:
@@ -91,8 +92,7 @@ class PointerGenerator(Decoder):
             checks.fail("decoder", "one with attention", decoder)
         checks.check_integer("max_copied", max_copied, 0)
         checks.check_ids("unk_id", unk_id, decoder.vocabulary_size)
-        super().__init__(**{"dtype": decoder.dtype_policy, **kwargs})
-        self.decoder = decoder
+        super().__init__(decoder, **kwargs)
         self.max_copied = max_copied
         self.unk_id = unk_id
         self.gate = keras.layers.Dense(1, dtype=self.dtype_policy, name="gate")
@@ -106,22 +106,6 @@ class PointerGenerator(Decoder):
     def embedding(self) -> keras.layers.Layer:
         """That of the decoder."""
         return self.decoder.embedding
-
-    @property
-    def longest(self) -> int | None:
-        """The most tokens that it takes, None if any number."""
-        return getattr(self.decoder, "longest", None)
-
-    @property
-    def supports_jit(self) -> bool:
-        """Whether XLA is to compile it, as for the decoder."""
-        return self.decoder.supports_jit
-
-    @supports_jit.setter
-    def supports_jit(self, value: bool) -> None:
-        # Keras sets it before there is a decoder.
-        if hasattr(self, "decoder"):
-            self.decoder.supports_jit = value
 
     def build(self, target_ids_shape: tuple, memory_shape: dict) -> None:
         if "source_ids" not in memory_shape:
@@ -204,25 +188,9 @@ class PointerGenerator(Decoder):
         mixed = ops.log(ops.maximum(written + copied, LEAST))
         return ops.cast(mixed, self.compute_dtype)
 
-    def compute_output_spec(
-        self, target_ids: Any, memory: Any, training: bool | None = None
-    ) -> Any:
-        """Not from `call`, which Keras would try with any length it likes."""
-        shape = (*target_ids.shape, self.vocabulary_size)
-        return keras.KerasTensor(shape, dtype=self.compute_dtype)
-
     def get_config(self) -> dict[str, Any]:
-        config = {
-            "decoder": keras.saving.serialize_keras_object(self.decoder),
-            "max_copied": self.max_copied,
-            "unk_id": self.unk_id,
-        }
+        config = {"max_copied": self.max_copied, "unk_id": self.unk_id}
         return {**super().get_config(), **config}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> "PointerGenerator":
-        decoder = keras.saving.deserialize_keras_object(config["decoder"])
-        return cls(**{**config, "decoder": decoder})
 
 
 def sum_by_id(weights: Tensor, ids: Tensor, size: int) -> Tensor:

@@ -178,10 +178,7 @@ class RNNDecoder(ReadsTokens, Decoder):
             name="readout",
         )
         self.output_layer = OutputLayer(
-            self.input_size,
-            self.tie_embeddings,
-            dtype=policy,
-            name="output",
+            self.input_size, self.tie_embeddings, dtype=policy, name="output"
         )
         is_conditional = self.cell == CONDITIONAL
         takes_feed = has_attention and not is_conditional
@@ -246,10 +243,14 @@ class RNNDecoder(ReadsTokens, Decoder):
         memory: dict[str, Any],
         training: bool | None = None,
         keeps_weights: bool = True,
-    ) -> dict[str, Tensor]:
-        """A dict of `features` and, where kept, `weights`, `(B, T, S)`."""
+        carries: bool = False,
+    ) -> dict[str, Any]:
+        """A dict of `features` and, where kept, `weights`, `(B, T, S)`.
+
+        With `carries`, without attention, also the memory's next `state`.
+        """
         mask = masking.before_padding(self.find_mask(target_ids))
-        layout = arrange(mask, compiled=self.supports_jit, carries=False)
+        layout = arrange(mask, compiled=self.supports_jit, carries=carries)
         memory = layout.sort(memory)
         context = self.prepare(memory)
         state = self.initial_state(memory, 1, 0)
@@ -266,7 +267,7 @@ class RNNDecoder(ReadsTokens, Decoder):
                 inputs, state, context, layout, keeps_weights
             )
         else:
-            x = self.stack.run(
+            x, cells = self.stack.run(
                 inputs["projected"], state["cells"], layout, training
             )
             found = self.reader.read_all(x, context, layout, keeps_weights)
@@ -280,6 +281,9 @@ class RNNDecoder(ReadsTokens, Decoder):
         if adds_loss:
             weights = found["weights"]
             self.add_loss(self.attention_layer.weights_loss(weights, mask))
+        if carries:
+            cells = layout.restore(keras.tree.flatten(cells))
+            found["state"] = [ops.squeeze(one, 1) for one in cells]
         return found
 
     def project(self, features: Tensor) -> Tensor:

@@ -66,7 +66,8 @@ class RecurrentStack(keras.layers.Layer):
         training: bool or None. Whether dropout acts.
 
     Returns:
-        Float `(..., U)`, the outputs of the last layer.
+        Float `(..., U)`, the outputs of the last layer, and the last states,
+        which are of no use where the layout does not carry them.
     """
 
     def __init__(
@@ -112,7 +113,7 @@ class RecurrentStack(keras.layers.Layer):
         states: list[list[Tensor]],
         layout: Layout,
         training: bool | None = None,
-    ) -> Tensor:
+    ) -> tuple[Tensor, list[list[Tensor]]]:
         return self.run(self.project(inputs), states, layout, training)
 
     @property
@@ -138,16 +139,17 @@ class RecurrentStack(keras.layers.Layer):
         states: list[list[Tensor]],
         layout: Layout,
         training: bool | None,
-    ) -> Tensor:
+    ) -> tuple[Tensor, list[list[Tensor]]]:
         """A loop for each layer, its input's part done before it."""
-        x = None
+        x, last = None, []
         for layer, cell in enumerate(self.cells):
             if layer > 0:
                 x = self.dropout_layer(x, training=training)
                 projected = cell.project(x)
-            outputs, _ = run_cell(cell, projected, states[layer], layout)
+            outputs, state = run_cell(cell, projected, states[layer], layout)
+            last.append(state)
             x = outputs + x if layer > 0 and self.residual else outputs
-        return x
+        return x, last
 
     def dropout_masks(self, projected: Tensor, training: Any) -> list[Tensor]:
         """What `advance` multiplies with, drawn for all steps at once."""

@@ -5,6 +5,7 @@ from keras_s2s.models.ensemble import Ensemble
 from keras_s2s.models.forecaster import Forecaster
 from keras_s2s.models.image_to_text import ImageToText
 from keras_s2s.models.inference import InferenceModel
+from keras_s2s.models.language_model import LanguageModel
 from keras_s2s.models.minimum_bayes_risk import minimum_bayes_risk
 from keras_s2s.models.one_to_many import OneToMany
 from keras_s2s.models.seq2seq import Seq2Seq
@@ -15,6 +16,7 @@ __all__ = [
     "Forecaster",
     "ImageToText",
     "InferenceModel",
+    "LanguageModel",
     "OneToMany",
     "Seq2Seq",
     "TextToText",

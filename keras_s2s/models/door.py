@@ -8,6 +8,7 @@ import numpy as np
 
 from keras_s2s import checks
 from keras_s2s.data import SequencePairs
+from keras_s2s.data import Stream
 from keras_s2s.data import pad_rows
 
 # What sources and targets are called in the data.
@@ -21,7 +22,7 @@ def check_pairs(data: Any, labels: Any, encoder: Any, decoder: Any) -> None:
     Data that cannot be looked at beforehand, a generator say, passes.
 
     Args:
-        data: dict of arrays, or a `SequencePairs`.
+        data: dict of arrays, a `SequencePairs` or a `Stream`.
         labels: array `(B, T)`, or `(B, T, C)` of vectors, or None; of several
             decoders, a dict of those.
         encoder: layer. Its `vocabulary_size` or `vector_dim` counts, if it
@@ -39,6 +40,8 @@ def check_pairs(data: Any, labels: Any, encoder: Any, decoder: Any) -> None:
             ("source_ids", data.max_source_id, lengths[0]),
             ("target_ids", data.max_target_id, lengths[1]),
         ]
+    elif isinstance(data, Stream):
+        sides = [("target_ids", data.max_target_id, data.steps)]
     elif isinstance(data, dict):
         given = {**data, "labels": labels}
         sides = [
@@ -189,7 +192,7 @@ def check_source_ids(
     size = source_vocabulary(encoder, decoder)
     checks.check_ids(name, source_ids, size)
     empty = np.flatnonzero(np.all(source_ids == pad_id, axis=1))
-    if len(empty):
+    if len(empty) and not getattr(encoder, "is_prompt", False):
         rule = "rows with at least one token that is not padding"
         found = f"only padding in row {empty[0]}"
         checks.fail(name, rule, found)

@@ -19,6 +19,7 @@ from keras_s2s.models.compiled import LoopModel
 from keras_s2s.models.door import check_source_ids
 from keras_s2s.models.door import check_sources
 from keras_s2s.models.ensemble import Ensemble
+from keras_s2s.models.language_model import LanguageModel
 from keras_s2s.models.parts import find_parts
 from keras_s2s.models.scoring import find_lengths
 from keras_s2s.models.scoring import make_scorer
@@ -121,7 +122,9 @@ class InferenceModel(LoopModel):
 
     Args:
         model: `Seq2Seq`, `Ensemble`, or a functional model that holds one
-            `Encoder` and one `Decoder`. A list is what `Ensemble` takes.
+            `Encoder` and one `Decoder`. A list is what `Ensemble` takes. Or a
+            `LanguageModel`, whose sources are prompts, without bos: ids are
+            what follows.
         search: a search of `keras_s2s.decoding`. Default: `BeamSearch()`.
         max_length: int > 0. The most tokens to generate, end token included.
             Default: 64.
@@ -175,6 +178,8 @@ class InferenceModel(LoopModel):
         )
         if isinstance(model, (list, tuple)):
             model = Ensemble(model)
+        if isinstance(model, LanguageModel):
+            model = model.prompted(bos_id)
         encoder, decoder = find_parts(model)
         if hasattr(decoder, "vector_dim"):
             cure = "For vectors take `Forecaster`."

@@ -188,7 +188,8 @@ class TextToText(ToText):
     ) -> list[str]:
         """Returns the best target text of each source text, in their order.
 
-        Sources are batched by length. An empty text gives an empty text.
+        Sources are batched by length. An empty text gives an empty text. A
+        prompt, of a `LanguageModel`, is not in what follows it.
 
         Args:
             texts: list of str.
@@ -252,7 +253,7 @@ class TextToText(ToText):
             found = []
             for number, place in enumerate(places):
                 own = _choose(options, [place])
-                ids = [*rows[place], source_tokenizer.eos_id]
+                ids = [*rows[place], *self._end()]
                 source_tokens = spell(source_tokenizer, ids, own)
                 hypotheses = read_hypotheses(
                     result, number, source_tokens, self.target_tokenizer, own
@@ -286,8 +287,14 @@ class TextToText(ToText):
         order.sort(key=lambda n: -len(rows[n]))
         for start in range(0, len(order), batch_size):
             places = order[start : start + batch_size]
-            sources = [[*rows[n], tokenizer.eos_id] for n in places]
+            sources = [[*rows[n], *self._end()] for n in places]
             yield places, pad_rows(sources, tokenizer.pad_id, LENGTH_MULTIPLE)
+
+    def _end(self) -> list[int]:
+        """Returns what goes behind the ids of a source: none of a prompt."""
+        if getattr(self.inference.encoder, "is_prompt", False):
+            return []
+        return [self.source_tokenizer.eos_id]
 
     def _check_vocabularies(self) -> None:
         encoder, decoder = self.inference.encoder, self.inference.decoder
