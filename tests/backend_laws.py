@@ -25,6 +25,7 @@ from tests.layers import pointers
 from tests.layers import test_parallel_encoder as parallel
 from tests.layers.test_heads import check_a_fused_kernel
 from tests.models import test_one_to_many as to_many
+from tests.models import test_scheduled_sampling as own_words
 from tests.models.test_forecaster import check_it_reads_what_it_wrote
 from tests.recurrence.test_cache import SHAPES
 from tests.recurrence.test_cache import check_a_slice_is_written
@@ -212,6 +213,10 @@ def test_a_forecaster_reads_and_learns_from_what_it_wrote():
     source, labels, _ = pairs.examples(*layers)
     losses = [forecaster.train_on_batch(source, labels) for _ in range(3)]
     assert losses[2] < losses[0]
+
+
+def test_own_words_are_read_in_training():
+    own_words.check_a_step_trains_on_what_was_read()
 
 
 @pytest.mark.parametrize("name", ["unfed", "transformer"])

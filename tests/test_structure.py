@@ -41,6 +41,7 @@ FLOORS = {
     "models.output": 4,
     "models.quantization": 4,
     "models.sharing": 4,
+    "models.scheduled_sampling": 4,
     "models.seq2seq": 5,
     "models.scoring": 5,
     "models.training": 5,
@@ -127,6 +128,7 @@ PUBLIC_NAMES = {
         "ImageToText",
         "InferenceModel",
         "OneToMany",
+        "ScheduledSampling",
         "Seq2Seq",
         "TextToText",
     ],
@@ -134,6 +136,12 @@ PUBLIC_NAMES = {
         "plot_alignment",
         "plot_attention_over_image",
         "plot_text_alignment",
+    ],
+    "schedules": [
+        "Exponential",
+        "InverseSigmoid",
+        "InverseSquareRoot",
+        "Linear",
     ],
     "tokenizers": ["SentencePieceTokenizer", "WordTokenizer"],
 }

@@ -4,6 +4,7 @@ from keras_s2s.models.forecaster import Forecaster
 from keras_s2s.models.image_to_text import ImageToText
 from keras_s2s.models.inference import InferenceModel
 from keras_s2s.models.one_to_many import OneToMany
+from keras_s2s.models.scheduled_sampling import ScheduledSampling
 from keras_s2s.models.seq2seq import Seq2Seq
 from keras_s2s.models.text_to_text import TextToText
 
@@ -12,6 +13,7 @@ __all__ = [
     "ImageToText",
     "InferenceModel",
     "OneToMany",
+    "ScheduledSampling",
     "Seq2Seq",
     "TextToText",
 ]

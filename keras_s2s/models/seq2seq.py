@@ -13,6 +13,10 @@ from keras_s2s.models.door import check_copying
 from keras_s2s.models.output import ChunkedOutput
 from keras_s2s.models.output import can_pack
 from keras_s2s.models.output import pack
+from keras_s2s.models.scheduled_sampling import IS_OWN
+from keras_s2s.models.scheduled_sampling import NOISE
+from keras_s2s.models.scheduled_sampling import ScheduledSampling
+from keras_s2s.models.scheduled_sampling import count_updates
 from keras_s2s.models.sharing import share_embedding
 from keras_s2s.models.sharing import shares_cells
 from keras_s2s.models.sharing import shares_embedding
@@ -29,6 +33,9 @@ from keras_s2s.models.training import pack_labels
 # chunks: labels, int32 `(B, T)`, and weights, float32 `(B, T)`.
 LABELS = "_labels"
 WEIGHTS = "_weights"
+
+# What a training or test step adds to the inputs.
+ENTRIES = (REAL, LABELS, WEIGHTS, IS_OWN, NOISE)
 
 
 @keras.saving.register_keras_serializable(package="keras_s2s")
@@ -90,7 +97,8 @@ class Seq2Seq(TrainingModel):
         outputs = decoder(target, encoder(source))
         if share_cells:
             tie_cells(encoder, decoder)
-        inputs = {name_source(encoder, source): source, target.name: target}
+        self._names = (name_source(encoder, source), target.name)
+        inputs = dict(zip(self._names, (source, target)))
         super().__init__(inputs=inputs, outputs=outputs, **kwargs)
         # `call` may run parts of the decoder outside of it.
         self.dtype_policy = decoder.dtype_policy
@@ -103,14 +111,23 @@ class Seq2Seq(TrainingModel):
         loss: Any = None,
         metrics: Any = None,
         weighted_metrics: Any = None,
+        scheduled_sampling: ScheduledSampling | None = None,
         **kwargs: Any,
     ) -> None:
-        """As `keras.Model.compile`.
+        """As `keras.Model.compile`, and `scheduled_sampling`.
 
         `jit_compile="auto"` is the faster way on the backend at hand; True
         compiles with XLA, on TensorFlow anew for each pair of lengths.
         """
         check_loss(loss, self.decoder)
+        if scheduled_sampling is not None:
+            checks.check_instance(
+                "scheduled_sampling",
+                scheduled_sampling,
+                ScheduledSampling,
+                "a keras_s2s.models.ScheduledSampling",
+            )
+        self.scheduled_sampling = scheduled_sampling
         self.support_jit(kwargs.get("jit_compile"))
         self._counts_tokens = can_pack(
             loss, [metrics or [], weighted_metrics or []]
@@ -134,16 +151,18 @@ class Seq2Seq(TrainingModel):
     def call(
         self, inputs: Any, training: bool | None = None, mask: Any = None
     ) -> Any:
-        if REAL not in inputs and LABELS not in inputs:
+        if not any(name in inputs for name in ENTRIES):
             return super().call(inputs, training=training, mask=mask)
-        inputs = dict(inputs)
-        real, labels, weights = (
-            inputs.pop(name, None) for name in (REAL, LABELS, WEIGHTS)
-        )
-        target_ids = inputs.pop("target_ids")
-        (source,) = inputs.values()
+        real, labels, weights, is_own, noise = map(inputs.get, ENTRIES)
+        source, target = map(inputs.get, self._names)
         memory = self.encoder(source, training=training)
-        features = self.decoder.features(target_ids, memory, training)
+        if is_own is not None:
+            target = self.scheduled_sampling.read(
+                self.decoder, memory, target, is_own, noise
+            )
+        if real is None and labels is None:
+            return self.decoder(target, memory, training=training)
+        features = self.decoder.features(target, memory, training)
         if labels is None:
             return self.decoder.project(pack(features, real))
         return self._chunked_output.evaluate(features, labels, weights, real)
@@ -151,6 +170,17 @@ class Seq2Seq(TrainingModel):
     def decoder_or_decoders(self) -> Decoder:
         """The decoder."""
         return self.decoder
+
+    def vary(self, args: tuple) -> tuple:
+        """Says which positions of the target are to be the model's own."""
+        if self.scheduled_sampling is None:
+            return args
+        *state, data = args
+        x, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        x = dict(keras.tree.map_structure(ops.convert_to_tensor, x))
+        step = count_updates(self.optimizer, state)
+        x.update(self.scheduled_sampling.draw(x[self._names[1]], step))
+        return (*state, (x, labels, sample_weight))
 
     def prepare(self, args: tuple) -> tuple:
         """Leaves padding out before the output layer, where nothing differs,
@@ -202,6 +232,15 @@ class Seq2Seq(TrainingModel):
             compiled.build(y, y_pred["loss"])
         self._chunked_output.update_metrics(y, y_pred["values"], sample_weight)
         return self.get_metrics_result()
+
+    def get_compile_config(self) -> dict[str, Any]:
+        """As `keras.Model.get_compile_config`."""
+        config = super().get_compile_config()
+        if config and self.scheduled_sampling is not None:
+            config["scheduled_sampling"] = keras.saving.serialize_keras_object(
+                self.scheduled_sampling
+            )
+        return config
 
     def get_config(self) -> dict[str, Any]:
         config = {

@@ -65,7 +65,8 @@ def pack_labels(
 class TrainingModel(keras.Model):
     """Base of the functional models that `fit` trains.
 
-    A subclass has `encoder`, and writes `decoder_or_decoders` and `prepare`.
+    A subclass has `encoder`, and writes `decoder_or_decoders` and `prepare`,
+    and may write `vary`.
     """
 
     def decoder_or_decoders(self) -> Decoder | dict[str, Decoder]:
@@ -75,6 +76,10 @@ class TrainingModel(keras.Model):
     def prepare(self, args: tuple) -> tuple:
         """Returns the arguments of a training or test step, changed or not."""
         raise NotImplementedError
+
+    def vary(self, args: tuple) -> tuple:
+        """Returns the arguments of a training step, before `prepare`."""
+        return args
 
     def parts(self) -> list[keras.layers.Layer]:
         """The encoder and each decoder.
@@ -103,7 +108,7 @@ class TrainingModel(keras.Model):
 
     def train_step(self, *args: Any) -> Any:
         with fast_updates(self.optimizer):
-            return super().train_step(*self.prepare(args))
+            return super().train_step(*self.prepare(self.vary(args)))
 
     def test_step(self, *args: Any) -> Any:
         return super().test_step(*self.prepare(args))

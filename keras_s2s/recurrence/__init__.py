@@ -11,6 +11,8 @@ from keras_s2s.recurrence.loop import dropout
 from keras_s2s.recurrence.loop import fast_updates
 from keras_s2s.recurrence.loop import scan
 from keras_s2s.recurrence.loop import trace_any_length
+from keras_s2s.recurrence.loop import uniform
+from keras_s2s.recurrence.loop import without_gradients
 from keras_s2s.recurrence.loop import write_slice
 from keras_s2s.recurrence.program import linear
 from keras_s2s.recurrence.program import sigmoid
@@ -31,5 +33,7 @@ __all__ = [
     "sigmoid",
     "tanh",
     "trace_any_length",
+    "uniform",
+    "without_gradients",
     "write_slice",
 ]

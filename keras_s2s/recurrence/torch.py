@@ -160,3 +160,8 @@ class _Replay(torch.autograd.Function):
     def backward(ctx, dy):
         (weights,) = ctx.saved_tensors
         return torch.matmul(dy, weights.transpose(-1, -2)), None, None
+
+
+def without_gradients(variables: Any) -> Any:
+    """As `recurrence.without_gradients`."""
+    return torch.no_grad()
