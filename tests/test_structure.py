@@ -38,6 +38,7 @@ FLOORS = {
     "decoding": 4,
     "layers": 4,
     "models.door": 4,
+    "models.objectives": 5,
     "models.output": 4,
     "models.quantization": 4,
     "models.sharing": 4,
