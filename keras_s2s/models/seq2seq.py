@@ -10,6 +10,8 @@ from keras_s2s.layers.decoder import Decoder
 from keras_s2s.layers.encoder import Encoder
 from keras_s2s.losses import SequenceLoss
 from keras_s2s.models.door import check_copying
+from keras_s2s.models.objectives import ALIGNMENTS
+from keras_s2s.models.objectives import SHARES
 from keras_s2s.models.objectives import Objectives
 from keras_s2s.models.output import ChunkedOutput
 from keras_s2s.models.output import can_pack
@@ -114,6 +116,7 @@ class Seq2Seq(TrainingModel):
         weighted_metrics: Any = None,
         scheduled_sampling: ScheduledSampling | None = None,
         r_drop: float = 0.0,
+        guided_alignment: float = 0.0,
         **kwargs: Any,
     ) -> None:
         """As `keras.Model.compile`, with what only training knows.
@@ -127,11 +130,20 @@ class Seq2Seq(TrainingModel):
         half of theirs: the mean of both losses, not the sum. A step takes
         about twice the time; evaluation is as without.
 
+        `guided_alignment` > 0 adds that times the cross-entropy of the
+        attention weights, in each token's share of the loss. The inputs then
+        hold `alignments`, float `(B, T, S)`: which positions of the memory
+        each label comes from, of sum 1, or of sum 0 where nobody knows.
+        Evaluation does without. Chen et al., 2016,
+        https://arxiv.org/abs/1607.01628
+
         `jit_compile="auto"` is the faster way on the backend at hand; True
         compiles with XLA, on TensorFlow anew for each pair of lengths.
         """
         check_loss(loss, self.decoder)
-        self.objectives = Objectives(loss, scheduled_sampling, r_drop)
+        self.objectives = Objectives(
+            self.decoder, loss, scheduled_sampling, r_drop, guided_alignment
+        )
         self.support_jit(kwargs.get("jit_compile"))
         self._counts_tokens = can_pack(
             loss, [metrics or [], weighted_metrics or []]
@@ -155,7 +167,9 @@ class Seq2Seq(TrainingModel):
     def call(
         self, inputs: Any, training: bool | None = None, mask: Any = None
     ) -> Any:
-        if not any(name in inputs for name in ENTRIES):
+        if not any(name in inputs for name in (*ENTRIES, SHARES)):
+            if ALIGNMENTS in inputs:
+                inputs = {name: inputs[name] for name in self._names}
             return super().call(inputs, training=training, mask=mask)
         real, labels, weights, is_own, noise = map(inputs.get, ENTRIES)
         source, target = map(inputs.get, self._names)
@@ -164,12 +178,29 @@ class Seq2Seq(TrainingModel):
             target = self.objectives.scheduled_sampling.read(
                 self.decoder, memory, target, is_own, noise
             )
-        if real is None and labels is None:
+        if not any(name in inputs for name in (REAL, LABELS, SHARES)):
             return self.decoder(target, memory, training=training)
-        features = self.decoder.features(target, memory, training)
-        if labels is None:
-            return self.decoder.project(pack(features, real))
-        return self._chunked_output.evaluate(features, labels, weights, real)
+        features = self._features(inputs, target, memory, training)
+        if labels is not None:
+            return self._chunked_output.evaluate(
+                features, labels, weights, real
+            )
+        features = features if real is None else pack(features, real)
+        return self.decoder.project(features)
+
+    def _features(
+        self, inputs: dict, target: Any, memory: dict, training: Any
+    ) -> Any:
+        """What the output layer sees; guides the attention, if asked to."""
+        if SHARES not in inputs:
+            return self.decoder.features(target, memory, training)
+        found = self.decoder.attended_features(target, memory, training)
+        loss = self.objectives.alignment_loss(
+            found["weights"], inputs[ALIGNMENTS], inputs[SHARES]
+        )
+        # A functional model takes none itself.
+        self.decoder.add_loss(loss)
+        return found["features"]
 
     def decoder_or_decoders(self) -> Decoder:
         """The decoder."""

@@ -1,8 +1,9 @@
-"""R-Drop: two distributions of each token, in slow NumPy."""
+"""What training adds to the loss of the labels, in slow NumPy."""
 
 import keras
 import numpy as np
 import pytest
+from keras import ops
 
 import keras_s2s as s2s
 from keras_s2s.losses import SequenceLoss
@@ -45,7 +46,7 @@ def make_logits(length=3):
 
 @pytest.mark.parametrize("padding", [0, 2])
 def test_both_copies_are_compared_token_by_token(padding):
-    objectives = Objectives(SequenceLoss(), None, 2.0)
+    objectives = Objectives(None, SequenceLoss(), None, 2.0, 0.0)
     logits = make_logits(3 + padding)
     labels = pairs.pad(LABELS, padding)
     weights = np.pad(WEIGHTS, [(0, 0), (0, padding)], constant_values=1.0)
@@ -107,16 +108,84 @@ def test_a_step_compares_two_passes():
     assert found == expected
 
 
+def make_alignments():
+    """Of each label; of some nothing is known. Padding is what it likes."""
+    random = np.random.default_rng(4)
+    alignments = random.uniform(size=(3, 4, 5)).astype("float32")
+    alignments *= (pairs.sentences()[0] != 0)[:, None]
+    alignments /= alignments.sum(-1, keepdims=True)
+    alignments[0, 2] = 0.0
+    return alignments
+
+
+def test_a_step_follows_the_gradient_of_the_guided_attention():
+    model = Seq2Seq(*pairs.build(*pairs.make_layers("default")))
+    encoder, decoder = model.encoder, model.decoder
+    (inputs, labels), alignments = batch(), make_alignments()
+    weights = pairs.weights_of(encoder, decoder)
+
+    def value():
+        memory = encoder(inputs["source_ids"])
+        found = decoder.attended_features(inputs["target_ids"], memory)
+        logits = decoder.project(found["features"])
+        is_there = (alignments > 0) & (labels != 0)[..., None]
+        scores = ops.log(ops.where(is_there, found["weights"], 1.0))
+        guided = -ops.sum(alignments * scores)
+        guided = guided / np.count_nonzero(labels)
+        results.append(float(numerics.numpy(guided)))
+        return SequenceLoss()(labels, logits) + 0.5 * guided
+
+    results = []
+    start = model.get_weights()
+    before = [numerics.numpy(weight.value) for weight in weights]
+    expected, gradients = numerics.value_and_gradients(value, weights)
+    assert results[0] > 0.1
+    # As it is, in chunks, and with padding and two passes.
+    for padding, options in (
+        (0, {}),
+        (0, {"loss": SequenceLoss(chunk_size=2)}),
+        (2, {"r_drop": 1.0}),
+    ):
+        model.set_weights(start)
+        compile_model(model, guided_alignment=0.5, run_eagerly=True, **options)
+        data = {name: pairs.pad(ids, padding) for name, ids in inputs.items()}
+        data["alignments"] = np.pad(
+            alignments, [(0, 0), (0, padding), (0, padding)]
+        )
+        found = model.train_on_batch(data, pairs.pad(labels, padding))
+        np.testing.assert_allclose(found, expected, rtol=1e-5)
+        steps = [
+            at - numerics.numpy(weight.value)
+            for at, weight in zip(before, weights)
+        ]
+        numerics.assert_close(
+            steps, [0.5 * numerics.numpy(g) for g in gradients], 1e-4
+        )
+
+
+def test_evaluation_knows_of_no_alignments():
+    model = compile_model(make_model(), guided_alignment=0.5, run_eagerly=True)
+    inputs, labels = batch()
+    data = {**inputs, "alignments": make_alignments()}
+    found = model.fit(data, labels, validation_data=(data, labels), verbose=0)
+    expected = model.evaluate(inputs, labels, verbose=0)
+    assert found.history["val_loss"] == [expected]
+    np.testing.assert_array_equal(
+        model.predict(data, verbose=0), model.predict(inputs, verbose=0)
+    )
+
+
 def test_options_come_back_with_the_model():
     model = compile_model(
         make_model(),
         r_drop=2.0,
+        guided_alignment=0.1,
         scheduled_sampling=s2s.models.ScheduledSampling(0.5),
     )
     copy = Seq2Seq.from_config(model.get_config())
     copy.compile_from_config(model.get_compile_config())
     found = copy.objectives.get_config()
-    assert found == model.objectives.get_config() and len(found) == 2
+    assert found == model.objectives.get_config() and len(found) == 3
 
 
 @pytest.mark.parametrize(
@@ -134,3 +203,18 @@ def test_what_does_not_fit_is_refused(options, message):
     model = pairs.model_of("transformer")
     with pytest.raises(ValueError, match=message):
         compile_model(model, **{"r_drop": 1.0, **options})
+
+
+def test_what_alignments_need_is_named():
+    inputs, labels = batch()
+    plain = Seq2Seq(*pairs.make_layers("sutskever"))
+    message = "`guided_alignment` must be 0 where the decoder has no attention"
+    with pytest.raises(ValueError, match=message):
+        compile_model(plain, guided_alignment=1.0)
+    model = compile_model(make_model(), guided_alignment=1.0, run_eagerly=True)
+    with pytest.raises(ValueError, match="`inputs` must be a dict with 'align"):
+        model.train_on_batch(inputs, labels)
+    inputs["alignments"] = make_alignments()[0]
+    message = r"`alignments` must be of shape \(B, T, S\). Received: align"
+    with pytest.raises(ValueError, match=message):
+        model.train_on_batch(inputs, labels)
