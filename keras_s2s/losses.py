@@ -59,6 +59,30 @@ def token_losses(
     return ops.reshape(losses, shape)
 
 
+def token_divergences(logits: Tensor, other_logits: Tensor) -> Tensor:
+    """Returns how far apart two distributions of each token are.
+
+    The mean of both Kullback-Leibler divergences, which is half the sum of
+    `(p - q) * (log p - log q)` over the vocabulary.
+
+    Args:
+        logits, other_logits: float `(..., V)`. Computed in float32 at least.
+
+    Returns:
+        Float `(...)`, nats, >= 0.
+
+    Source: Jeffreys, 1946; Liang et al., 2021, eq. 2,
+    https://arxiv.org/abs/2106.14448
+    """
+    dtype = keras.backend.result_type(logits.dtype, "float32")
+    scores, other_scores = (
+        ops.log_softmax(ops.cast(part, dtype), axis=-1)
+        for part in (logits, other_logits)
+    )
+    difference = ops.exp(scores) - ops.exp(other_scores)
+    return 0.5 * ops.sum(difference * (scores - other_scores), axis=-1)
+
+
 def _row_losses(labels: Tensor, label_smoothing: float) -> Callable:
     """Returns the function from logits `(N, V)` to losses `(N,)`.
 

@@ -27,6 +27,7 @@ from tests.layers.test_heads import check_a_fused_kernel
 from tests.models import test_ensemble as to_one
 from tests.models import test_language_model as language
 from tests.models import test_one_to_many as to_many
+from tests.models import test_scheduled_sampling as own_words
 from tests.models import test_shares as shares
 from tests.models.test_forecaster import check_it_reads_what_it_wrote
 from tests.recurrence.test_cache import SHAPES
@@ -225,6 +226,11 @@ def test_a_forecaster_reads_and_learns_from_what_it_wrote():
 def test_a_state_is_carried_and_a_prompt_goes_on():
     language.check_the_state_is_carried()
     laws.check_steps_equal_whole(language.make_prompted)
+
+
+def test_own_words_are_read_in_training():
+    # Without dropout, two passes are one.
+    own_words.check_a_step_trains_on_what_was_read(r_drop=2.0)
 
 
 @pytest.mark.parametrize("name", ["unfed", "transformer"])

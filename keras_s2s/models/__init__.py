@@ -8,6 +8,7 @@ from keras_s2s.models.inference import InferenceModel
 from keras_s2s.models.language_model import LanguageModel
 from keras_s2s.models.minimum_bayes_risk import minimum_bayes_risk
 from keras_s2s.models.one_to_many import OneToMany
+from keras_s2s.models.scheduled_sampling import ScheduledSampling
 from keras_s2s.models.seq2seq import Seq2Seq
 from keras_s2s.models.text_to_text import TextToText
 
@@ -18,6 +19,7 @@ __all__ = [
     "InferenceModel",
     "LanguageModel",
     "OneToMany",
+    "ScheduledSampling",
     "Seq2Seq",
     "TextToText",
     "average_models",

@@ -72,7 +72,8 @@ def pack_labels(
 class TrainingModel(keras.Model):
     """Base of the functional models that `fit` trains.
 
-    A subclass has `encoder`, and writes `decoder_or_decoders` and `prepare`.
+    A subclass has `encoder`, and writes `decoder_or_decoders` and `prepare`,
+    and may write `vary`.
     """
 
     def decoder_or_decoders(self) -> Decoder | dict[str, Decoder]:
@@ -82,6 +83,10 @@ class TrainingModel(keras.Model):
     def prepare(self, args: tuple) -> tuple:
         """Returns the arguments of a training or test step, changed or not."""
         raise NotImplementedError
+
+    def vary(self, args: tuple) -> tuple:
+        """Returns the arguments of a training step, before `prepare`."""
+        return args
 
     def parts(self) -> list[keras.layers.Layer]:
         """The encoder and each decoder.
@@ -116,7 +121,7 @@ class TrainingModel(keras.Model):
         weigh_updates(self.optimizer)
 
     def train_step(self, *args: Any) -> Any:
-        args = self.prepare(args)
+        args = self.prepare(self.vary(args))
         with weigh_by(self._weigh(args)), fast_updates(self.optimizer):
             return super().train_step(*args)
 

@@ -16,6 +16,8 @@ from keras_s2s.recurrence.loop import scan
 from keras_s2s.recurrence.loop import set_random_state
 from keras_s2s.recurrence.loop import sum_over_replicas
 from keras_s2s.recurrence.loop import trace_any_length
+from keras_s2s.recurrence.loop import uniform
+from keras_s2s.recurrence.loop import without_gradients
 from keras_s2s.recurrence.loop import write_slice
 from keras_s2s.recurrence.program import linear
 from keras_s2s.recurrence.program import sigmoid
@@ -41,5 +43,7 @@ __all__ = [
     "sum_over_replicas",
     "tanh",
     "trace_any_length",
+    "uniform",
+    "without_gradients",
     "write_slice",
 ]

@@ -170,3 +170,8 @@ def get_random_state() -> list[int]:
 def set_random_state(state: list[int]) -> None:
     """Sets what `get_random_state` returned."""
     torch.set_rng_state(torch.tensor(state, dtype=torch.uint8))
+
+
+def without_gradients(variables: Any) -> Any:
+    """As `recurrence.without_gradients`."""
+    return torch.no_grad()
