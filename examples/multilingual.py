@@ -167,13 +167,8 @@ def build_model(source_tokenizer, target_tokenizer, options):
     return s2s.models.Seq2Seq(encoder, build_decoder(target_tokenizer))
 
 
-class Epochs(keras.callbacks.Callback):
-    """Times epochs, and ends with the mean of the weights of the last."""
-
-    def __init__(self, average):
-        super().__init__()
-        self.average = average
-        self.weights = []
+class EpochTimer(keras.callbacks.Callback):
+    def on_train_begin(self, logs=None):
         self.seconds = []
 
     def on_epoch_begin(self, epoch, logs=None):
@@ -181,14 +176,8 @@ class Epochs(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         self.seconds.append(time.perf_counter() - self.start)
-        weights = [w.numpy() for w in self.model.trainable_weights]
-        self.weights = [*self.weights, weights][-self.average :]
 
     def on_train_end(self, logs=None):
-        for weight, values in zip(
-            self.model.trainable_weights, zip(*self.weights)
-        ):
-            weight.assign(sum(values) / len(values))
         # The first epoch builds graphs, too.
         seconds = statistics.median(self.seconds[1:] or self.seconds)
         print(f"{seconds:.1f} seconds an epoch, median after the first")
@@ -218,7 +207,10 @@ def train(options):
         validation_data=s2s.data.TextPairs(
             *read_pairs("val", options), *tokenizers, shuffle=False
         ),
-        callbacks=[Epochs(options.average)],
+        callbacks=[
+            EpochTimer(),
+            s2s.callbacks.AverageWeights(options.average),
+        ],
     )
     source_tokenizer, target_tokenizer = tokenizers
     pairs = {options.single or "any": (model, target_tokenizer)}

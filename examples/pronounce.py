@@ -48,7 +48,7 @@ def parse_options():
     add("--data", type=path, help="file to read; default: download")
     add("--output", type=path, default=path("runs/pronounce"))
     add("--words", type=int, help="train on the first words only")
-    add("--epochs", type=int, default=15)
+    add("--epochs", type=int, default=18)
     add("--batch-size", type=int, default=128)
     add("--embedding-dim", type=int, default=128)
     add("--units", type=int, default=512, help="size of the decoder's state")

@@ -101,6 +101,8 @@ def parse_options():
     add("--dropout", type=float)
     add("--label-smoothing", type=float, default=0.1)
     add("--sampling-alpha", type=float, help="cut words anew in each epoch")
+    add("--own-words", type=float, help="highest share that training reads")
+    add("--r-drop", type=float, default=0.0, help="weight of R-Drop")
     add("--learning-rate", type=float, help="the highest")
     add("--warmup-steps", type=int, default=2000, help="of a transformer")
     add("--average", type=int, help="epochs whose weights are averaged")
@@ -202,10 +204,17 @@ def build_model(source_tokenizer, target_tokenizer, options):
         target_tokenizer.vocabulary_size,
         options,
     )
+    sampling = None
+    if options.own_words:
+        # Either recipe takes about 6,000 updates.
+        schedule = s2s.schedules.Linear(5000, maximum=options.own_words)
+        sampling = s2s.models.ScheduledSampling(schedule)
     model.compile(
         optimizer=optimizer,
         loss=s2s.losses.SequenceLoss(label_smoothing=options.label_smoothing),
         weighted_metrics=[s2s.metrics.TokenAccuracy()],
+        scheduled_sampling=sampling,
+        r_drop=options.r_drop,
         jit_compile=options.jit or "auto",
     )
     return model

@@ -20,7 +20,7 @@ from keras_s2s.layers.normalization import EPSILON
 from keras_s2s.layers.positions import sinusoids
 from keras_s2s.models import InferenceModel
 from keras_s2s.models import TextToText
-from keras_s2s.models.inference import find_parts
+from keras_s2s.models.parts import find_parts
 from keras_s2s.tokenizers import SentencePieceTokenizer
 
 Vocabulary: TypeAlias = SentencePieceTokenizer | Sequence[str]

@@ -59,6 +59,30 @@ def token_losses(
     return ops.reshape(losses, shape)
 
 
+def token_divergences(logits: Tensor, other_logits: Tensor) -> Tensor:
+    """Returns how far apart two distributions of each token are.
+
+    The mean of both Kullback-Leibler divergences, which is half the sum of
+    `(p - q) * (log p - log q)` over the vocabulary.
+
+    Args:
+        logits, other_logits: float `(..., V)`. Computed in float32 at least.
+
+    Returns:
+        Float `(...)`, nats, >= 0.
+
+    Source: Jeffreys, 1946; Liang et al., 2021, eq. 2,
+    https://arxiv.org/abs/2106.14448
+    """
+    dtype = keras.backend.result_type(logits.dtype, "float32")
+    scores, other_scores = (
+        ops.log_softmax(ops.cast(part, dtype), axis=-1)
+        for part in (logits, other_logits)
+    )
+    difference = ops.exp(scores) - ops.exp(other_scores)
+    return 0.5 * ops.sum(difference * (scores - other_scores), axis=-1)
+
+
 def _row_losses(labels: Tensor, label_smoothing: float) -> Callable:
     """Returns the function from logits `(N, V)` to losses `(N,)`.
 
@@ -124,9 +148,12 @@ class SequenceLoss(NormalizedLoss):
     - `"batch"`: the number of rows that count, as tf/nmt does.
     - `"none"`: 1.
 
-    A batch in which nothing counts has loss 0. The `loss` that `fit` shows
-    is the mean over batches, weighted by their rows; for a mean over the
-    tokens of an epoch take `metrics.Perplexity`.
+    A batch in which nothing counts has loss 0. A `Seq2Seq` weighs batches by
+    what their losses are divided by: with "tokens" the `loss` that `fit` shows
+    is the mean over the tokens of an epoch, and micro-batches
+    (`gradient_accumulation_steps`) and replicas update the weights as one
+    batch of all their tokens would. With "none", and of several decoders, they
+    do as Keras has it.
 
     Args:
         normalizer: str, one of the above. Default: `"tokens"`.
@@ -191,9 +218,13 @@ class SequenceLoss(NormalizedLoss):
             fail("y_true", rule, tuple(labels.shape))
         if len(logits.shape) != 3:
             fail("y_pred", "logits of shape (B, T, V)", tuple(logits.shape))
-        weights = token_weights(labels, sample_weight, self.ignore_id)
+        weights = self.weigh(labels, sample_weight)
         losses = self.call(ops.where(weights > 0, labels, 0), logits)
         return ops.sum(losses * self.shares(ops.cast(weights, losses.dtype)))
+
+    def weigh(self, labels: Tensor, sample_weight: Tensor = None) -> Tensor:
+        """Returns float32 `(B, T)`: what each label counts."""
+        return token_weights(labels, sample_weight, self.ignore_id)
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         return token_losses(y_true, y_pred, self.label_smoothing)

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from keras_s2s.checks import fail
-from keras_s2s.word_tokenizer import find_extensions
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -104,7 +103,7 @@ def plot_text_alignment(
 
     Raises:
         ValueError: the inference model returns no alignments, or its encoder
-            makes fewer positions than there are tokens.
+            makes fewer positions than there are tokens; `source` is empty.
         ImportError: matplotlib is not installed.
 
     Warns:
@@ -115,27 +114,22 @@ def plot_text_alignment(
         plot_text_alignment(text, "A dog runs.", "alignment.png")
         ```
     """
-    inference = text.inference
-    if not inference.return_alignments:
+    if not text.inference.return_alignments:
         rule = "a model with return_alignments=True"
-        fail("text.inference", rule, inference.name)
-    tokenizers = (text.source_tokenizer, text.target_tokenizer)
-    max_copied = getattr(inference.decoder, "max_copied", 0)
-    words = find_extensions(*tokenizers, [source], max_copied)
-    (source_ids,) = tokenizers[0].encode([source], add_eos=True, **words)
-    result = inference.predict([source_ids], verbose=0)
-    target_ids = result["ids"][0, 0, : result["lengths"][0, 0]].tolist()
+        fail("text.inference", rule, text.inference.name)
+    (hypotheses,) = text.n_best([source])
+    if not hypotheses:
+        fail("source", "a text, not empty", source)
+    hypothesis = hypotheses[0]
+    if hypothesis.alignment is None:
+        rule = "a model whose encoder keeps a position for each token"
+        fail("text.inference", rule, text.inference.name)
     source_tokens, target_tokens = (
-        [
-            "end"
-            if one_id == tokenizer.eos_id
-            else tokenizer.decode([[one_id]], **words)[0]
-            for one_id in ids
-        ]
-        for tokenizer, ids in zip(tokenizers, (source_ids, target_ids))
+        [token or "end" for token in tokens]
+        for tokens in (hypothesis.source_tokens, hypothesis.tokens)
     )
     return plot_alignment(
-        result["alignments"][0, 0],
+        hypothesis.alignment,
         source_tokens,
         target_tokens,
         path,

@@ -93,9 +93,13 @@ class SequenceRegressionLoss(NormalizedLoss):
             ops.where(is_there, y_true, 0.0), ops.where(is_there, y_pred, 0.0)
         )
         losses = ops.divide_no_nan(ops.sum(errors, -1), ops.sum(there, -1))
+        return ops.sum(losses * self.shares(self.weigh(y_true, sample_weight)))
+
+    def weigh(self, labels: Tensor, sample_weight: Tensor = None) -> Tensor:
+        """Returns float `(B, T)`: what each position counts."""
+        there = ops.cast(value_mask(labels), labels.dtype)
         weights = token_weights(there[..., 0], sample_weight, None)
-        weights = ops.cast(weights, dtype) * ops.mean(there, axis=-1)
-        return ops.sum(losses * self.shares(weights))
+        return ops.cast(weights, labels.dtype) * ops.mean(there, axis=-1)
 
     def call(self, y_true: Tensor, y_pred: Tensor) -> Tensor:
         """Float `(B, T, C)`, twice -> the same: the error of each value."""

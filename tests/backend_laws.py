@@ -24,8 +24,11 @@ from tests.layers import backbones
 from tests.layers import pointers
 from tests.layers import test_parallel_encoder as parallel
 from tests.layers.test_heads import check_a_fused_kernel
+from tests.models import test_ensemble as to_one
 from tests.models import test_language_model as language
 from tests.models import test_one_to_many as to_many
+from tests.models import test_scheduled_sampling as own_words
+from tests.models import test_shares as shares
 from tests.models.test_forecaster import check_it_reads_what_it_wrote
 from tests.recurrence.test_cache import SHAPES
 from tests.recurrence.test_cache import check_a_slice_is_written
@@ -148,6 +151,11 @@ def test_several_encoders_make_one_memory():
     laws.check_padding_changes_nothing(functools.partial(parallel.pair, *names))
 
 
+def test_several_models_write_together():
+    ensemble = to_one.ensemble_of("probabilities")
+    laws.check_scores_are_rescored(ensemble, laws.SEARCHES["greedy"]())
+
+
 def test_several_decoders_train_together():
     encoder, decoders = to_many.make_parts()
     model = s2s.models.OneToMany(encoder, decoders)
@@ -220,6 +228,11 @@ def test_a_state_is_carried_and_a_prompt_goes_on():
     laws.check_steps_equal_whole(language.make_prompted)
 
 
+def test_own_words_are_read_in_training():
+    # Without dropout, two passes are one.
+    own_words.check_a_step_trains_on_what_was_read(r_drop=2.0)
+
+
 @pytest.mark.parametrize("name", ["unfed", "transformer"])
 def test_a_row_of_only_padding_gives_no_nan(name):
     encoder, decoder = pairs.pair(name)
@@ -248,3 +261,16 @@ def test_the_grid_of_an_image_is_a_memory():
 @pytest.mark.parametrize("dtype", ["float16", "float32"])
 def test_a_fused_kernel_gives_the_same_context(groups, dtype):
     check_a_fused_kernel(groups, dtype)
+
+
+def test_parts_of_a_batch_train_as_the_whole():
+    loss = s2s.losses.SequenceLoss(label_smoothing=0.1)
+    expected = shares.train(loss)
+    found = [shares.train(loss, 3, 3)]
+    if keras.backend.backend() == "jax":  # on two devices
+        shares.make_model.cache_clear()
+        with keras.distribution.DataParallel().scope():
+            found.append(shares.train(loss))
+        shares.make_model.cache_clear()
+    for one in found:
+        numerics.assert_close(one, expected, 1e-5)

@@ -30,6 +30,7 @@ def runs(tmp_path_factory):
                 "TF_CPP_MIN_LOG_LEVEL": "3",
                 # Each shape is compiled anew, and run once or twice.
                 "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
+                "XLA_FLAGS": "--xla_force_host_platform_device_count=2",
             },
             cwd=ROOT,
             stdout=subprocess.PIPE,

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from matplotlib import font_manager
 
+from keras_s2s.models.hypothesis import Hypothesis
 from keras_s2s.plots import plot_alignment
 from keras_s2s.plots import plot_attention_over_image
 from keras_s2s.plots import plot_text_alignment
-from keras_s2s.tokenizers import WordTokenizer
 
 SOURCE = ["▁Ein", "▁Mädchen", "▁läuft", "</s>"]
 TARGET = ["▁девочка", "▁бежит", "</s>"]
@@ -137,51 +137,49 @@ def test_refuses_arguments(arguments, message):
 # Alignment of a text.
 
 
-class Reader:
-    """An inference model that copies the second word, and has looked there."""
-
-    name = "reader"
-    decoder = SimpleNamespace(max_copied=1)
-
-    def __init__(self, target_ids, return_alignments=True):
-        self.target_ids = target_ids
-        self.return_alignments = return_alignments
-
-    def predict(self, source_ids, verbose):
-        assert source_ids == [[4, 6, 1, 3]]
-        length = len(self.target_ids)
-        return {
-            "ids": np.array([[[*self.target_ids, 0], [4] * (length + 1)]]),
-            "lengths": np.array([[length, length + 1]]),
-            "alignments": np.stack([ALIGNMENT, ALIGNMENT[::-1]])[None],
-        }
-
-
-@pytest.mark.parametrize(
-    ("target_ids", "target"), [([6, 3], ["Rex", "end"]), ([5], ["dog"])]
-)
-def test_a_text_is_shown_by_its_tokens(target_ids, target, tmp_path):
-    tokenizer = WordTokenizer(["a", "dog"])  # 4 and 5; 6 is copied
-    text = SimpleNamespace(
-        inference=Reader(target_ids),
-        source_tokenizer=tokenizer,
-        target_tokenizer=tokenizer,
+def make_text(hypotheses, return_alignments=True):
+    """Stands for a `TextToText`."""
+    inference = SimpleNamespace(
+        name="reader", return_alignments=return_alignments
     )
+    return SimpleNamespace(
+        inference=inference, n_best=lambda texts: [hypotheses]
+    )
+
+
+def make_hypothesis(tokens, alignment=ALIGNMENT):
+    scores = [-1.0] * len(tokens)
+    source = ["a", "Rex", "<unk>", ""]
+    ids = list(range(len(tokens)))
+    return Hypothesis("", -1.0, ids, tokens, scores, source, alignment)
+
+
+@pytest.mark.parametrize("tokens", [["Rex", ""], ["dog"]])
+def test_a_text_is_shown_by_its_tokens(tokens, tmp_path):
+    best = make_hypothesis(tokens, ALIGNMENT[: len(tokens)])
+    text = make_text([best, make_hypothesis(["no"], ALIGNMENT[::-1][:1])])
     path = tmp_path / "alignment.png"
     axes = plot_text_alignment(text, "a Rex Ada", path, title="It").axes[0]
     assert labels(axes.xaxis) == ["a", "Rex", "<unk>", "end"]
-    assert labels(axes.yaxis) == target
+    assert labels(axes.yaxis) == [token or "end" for token in tokens]
     shown = axes.images[0].get_array()
-    np.testing.assert_array_equal(shown, ALIGNMENT[: len(target)])
+    np.testing.assert_array_equal(shown, ALIGNMENT[: len(tokens)])
     assert axes.get_title() == "It" and path.stat().st_size > 1000
 
 
-def test_a_text_without_alignments_is_refused():
-    text = SimpleNamespace(inference=Reader([3], return_alignments=False))
-    rule = "`text.inference` must be a model with return_alignments=True. "
-    with pytest.raises(
-        ValueError, match=f"{rule}Received: text.inference='reader'."
-    ):
+@pytest.mark.parametrize(
+    ("text", "rule"),
+    [
+        (make_text([], False), "`text.inference` must be a model with return_"),
+        (make_text([]), "`source` must be a text, not empty. .* source='a'"),
+        (
+            make_text([make_hypothesis(["a"], None)]),
+            "`text.inference` must be a model whose encoder keeps a position",
+        ),
+    ],
+)
+def test_a_text_without_alignments_is_refused(text, rule):
+    with pytest.raises(ValueError, match=rule):
         plot_text_alignment(text, "a")
 
 

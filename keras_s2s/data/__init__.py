@@ -5,6 +5,8 @@ from keras_s2s.data.images import ImagePairs
 from keras_s2s.data.pairs import SequencePairs
 from keras_s2s.data.stream import Stream
 from keras_s2s.data.texts import TextPairs
+from keras_s2s.data.token_files import TokenizedText
+from keras_s2s.data.token_files import tokenize_file
 from keras_s2s.tokenizers import read_lines
 
 __all__ = [
@@ -12,6 +14,8 @@ __all__ = [
     "SequencePairs",
     "Stream",
     "TextPairs",
+    "TokenizedText",
     "pad_rows",
     "read_lines",
+    "tokenize_file",
 ]

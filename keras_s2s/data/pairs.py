@@ -51,11 +51,11 @@ class SequencePairs(keras.utils.PyDataset):
     padded to one length, and what is said of lengths is said of the longest.
 
     Args:
-        source_ids: list of lists of int, or of int arrays, or a dict of
-            such lists by name. Each at least 1 id, none of them pad_id.
-            Taken as they are: an end token, where the model wants one, is in
-            them already.
-        target_ids: as many lists, without bos, eos and pad ids, or a dict of
+        source_ids: list of lists of int, or of int arrays, a `TokenizedText`
+            on disk, or a dict of such by name. Each at least 1 id, none of
+            them pad_id. Taken as they are: an end token, where the model
+            wants one, is in them already.
+        target_ids: as many, without bos, eos and pad ids, or a dict of
             those. In a dict, None is a target that is missing, but not all
             of a source: its sample weights are 0.
         batch_size: int > 0. Pairs in a batch. Default: 64.

@@ -8,6 +8,7 @@ import numpy as np
 
 from keras_s2s import batching
 from keras_s2s import checks
+from keras_s2s.data.token_files import TokenizedText
 
 Sequences = Sequence[Any] | dict[str, Sequence[Any]]
 
@@ -68,7 +69,7 @@ class Side:
 
     Args:
         name: str. What errors call `sequences`.
-        sequences: list of lists of int, or a dict of such lists.
+        sequences: list of lists of int, a `TokenizedText`, or a dict of such.
         forbidden: list of int. Ids that may not occur.
         may_lack: bool. Whether, in a dict, None is a missing sequence.
 
@@ -86,6 +87,8 @@ class Side:
         may_lack = may_lack and isinstance(sequences, dict)
 
         def read(name: str, sequences: Sequence[Any]) -> batching.Corpus:
+            if isinstance(sequences, TokenizedText):
+                return sequences.corpus(name, forbidden)
             return batching.make_corpus(name, sequences, forbidden, may_lack)
 
         self.corpora = map_sides(read, name, sequences)

@@ -1,5 +1,6 @@
 """Beam search with a pool of finished hypotheses and an exact stop."""
 
+import dataclasses
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -10,11 +11,17 @@ import numpy as np
 from keras import ops
 
 from keras_s2s import checks
+from keras_s2s.decoding.candidates import write_step
 from keras_s2s.decoding.constraint import Constraint
+from keras_s2s.decoding.distribution import Distribution
 from keras_s2s.decoding.expansion import first_carry
 from keras_s2s.decoding.expansion import merge_pool
 from keras_s2s.decoding.expansion import propose
 from keras_s2s.decoding.greedy import choose_best
+from keras_s2s.decoding.groups import count_tokens
+from keras_s2s.decoding.groups import discourage
+from keras_s2s.decoding.groups import join_groups
+from keras_s2s.decoding.groups import take_group
 from keras_s2s.decoding.penalties import LENGTH_PENALTIES
 from keras_s2s.decoding.penalties import length_penalty_table
 from keras_s2s.decoding.penalties import reachable_penalty_table
@@ -51,6 +58,12 @@ class BeamSearch(Search):
     With `beam_size=1` it is greedy search: the first end token ends a
     sentence, though its runner-up might have ended better.
 
+    With `num_groups`, G, the beams are in groups of K / G, each a search of
+    its own that finds other hypotheses than the groups before it: in what
+    ranks, a token costs `diversity` for each open hypothesis of these that
+    was extended by it at the same step. The first group is a plain search;
+    one that is done costs the others nothing more.
+
     Args:
         beam_size: int > 0. K. Default: 4.
         length_penalty: `"none"`, `"gnmt"` or `"power"`. Default: `"none"`.
@@ -65,6 +78,9 @@ class BeamSearch(Search):
             with one that weighs, such as `RepetitionPenalty`, the sum of
             weighted log-probabilities takes the place of the log-probability
             in what ranks. Default: None, anything.
+        num_groups: int > 0, a divisor of K. G. Default: 1.
+        diversity: float >= 0, nats. What a token costs for each beam of an
+            earlier group that got it at the same step. Default: 0.5.
 
     Raises:
         ValueError, TypeError: an argument is not as stated above.
@@ -80,7 +96,8 @@ class BeamSearch(Search):
 
     Source: Wu et al., 2016, section 7, https://arxiv.org/abs/1609.08144
     (length penalty); Huang et al., 2017, section 3,
-    https://aclanthology.org/D17-1227 (when to stop)
+    https://aclanthology.org/D17-1227 (when to stop); Vijayakumar et al.,
+    2018, https://arxiv.org/abs/1610.02424 (groups, Hamming diversity)
     """
 
     def __init__(
@@ -92,6 +109,8 @@ class BeamSearch(Search):
         early_stopping: bool = False,
         num_hypotheses: int = 1,
         constraints: Sequence[Constraint] | None = None,
+        num_groups: int = 1,
+        diversity: float = 0.5,
     ):
         super().__init__(constraints)
         checks.check_positive("beam_size", beam_size)
@@ -107,12 +126,19 @@ class BeamSearch(Search):
         if num_hypotheses > beam_size:
             rule = f"at most `beam_size`, {beam_size}"
             checks.fail("num_hypotheses", rule, num_hypotheses)
+        checks.check_positive("num_groups", num_groups)
+        if beam_size % num_groups:
+            rule = f"a divisor of `beam_size`, {beam_size}"
+            checks.fail("num_groups", rule, num_groups)
+        checks.check_number("diversity", diversity, 0.0, open_maximum=True)
         self.beam_size = beam_size
         self.length_penalty = length_penalty
         self.alpha = alpha
         self.count_eos = count_eos
         self.early_stopping = early_stopping
         self.num_hypotheses = num_hypotheses
+        self.num_groups = num_groups
+        self.diversity = diversity
 
     def run(self, stepper: Stepper, task: Task) -> dict[str, Tensor]:
         """Returns what `search` returns, its arguments being checked."""
@@ -126,41 +152,109 @@ class BeamSearch(Search):
         if self.beam_size == 1:
             return run_greedy(stepper, task, penalties, open_penalty)
         last = self._loop(stepper, task, penalties)
-        ends = rank_ends(last, open_penalty, self.num_hypotheses, task)
-        return trace_back(last, ends, task)
+        return self._read(last, open_penalty, task)
+
+    def _split(self, task: Task) -> list[Task]:
+        """Returns what each group is asked for."""
+        size = self.beam_size // self.num_groups
+        return [dataclasses.replace(task, beam_size=size)] * self.num_groups
 
     def _loop(self, stepper: Stepper, task: Task, penalties: Any) -> dict:
         reachable = ops.convert_to_tensor(reachable_penalty_table(penalties))
         penalties = ops.convert_to_tensor(penalties)
 
         def goes_on(carry):
-            is_open = ops.greater(carry["open_scores"], -math.inf)
+            is_open = [
+                ops.any(ops.greater(group["open_scores"], -math.inf))
+                for group in carry["groups"]
+            ]
             more = ops.less(carry["position"], task.max_length)
-            return ops.logical_and(more, ops.any(is_open))
+            return ops.logical_and(more, ops.any(ops.stack(is_open)))
 
         def extend(carry):
-            candidates, extended = propose(carry, stepper, task)
-            length = extended["position"]
-            penalty = ops.take(penalties, length, axis=0)
-            extended |= merge_pool(carry, candidates, penalty, task)
-            # The last step leaves no length ahead, and no use for a bound.
-            ahead = ops.minimum(length, task.max_length - 1)
-            extended["open_scores"] = self._close_done(
-                extended, ops.take(reachable, ahead, axis=0)
+            position = carry["position"]
+            distribution, leaves, alignment = stepper(
+                carry["tokens"], carry["leaves"], position
             )
+            # The last step leaves no length ahead, and no use for a bound.
+            ahead = ops.minimum(position + 1, task.max_length - 1)
+            divisors = (
+                ops.take(penalties, position + 1, axis=0),
+                ops.take(reachable, ahead, axis=0),
+            )
+            extended = self._extend_groups(carry, distribution, divisors, task)
+            beams = extended.pop("beams")
+            extended["leaves"] = stepper.reorder(leaves, beams)
+            if task.record_alignments:
+                extended["alignments"] = write_step(
+                    carry["alignments"], position, alignment
+                )
             return extended
 
-        return ops.while_loop(goes_on, extend, first_carry(stepper, task))
+        first = first_carry(stepper, task, self._split(task))
+        return ops.while_loop(goes_on, extend, first)
 
-    def _close_done(self, carry: dict, largest_penalty: Tensor) -> Tensor:
+    def _extend_groups(
+        self,
+        carry: dict,
+        distribution: Distribution,
+        divisors: tuple[Tensor, Tensor],
+        task: Task,
+    ) -> dict:
+        """Returns the next carry, without what is of the step, and `beams`,
+        int32 `(B, K)`: which beam each of the next continues."""
+        position, size = carry["position"], distribution.logits.shape[-1]
+        groups, tokens, beams, taken = [], [], [], 0.0
+        parts = self._split(task)
+        for number, (group, part) in enumerate(zip(carry["groups"], parts)):
+            own = take_group(distribution, number, task, part)
+            if number > 0:
+                own = discourage(own, taken * self.diversity, part)
+            candidates, extended, chosen = propose(group, own, position, part)
+            extended |= merge_pool(
+                group, candidates, position, divisors[0], part
+            )
+            extended["open_scores"] = self._close_done(extended, divisors[1])
+            groups.append(extended)
+            tokens.append(chosen // part.beam_size)
+            first = number * part.beam_size
+            beams.append(chosen % part.beam_size + first)
+            if number < self.num_groups - 1:
+                is_open = ops.greater(extended["open_scores"], -math.inf)
+                taken = taken + count_tokens(tokens[-1], is_open, size)
+        return {
+            "position": position + 1,
+            "tokens": ops.concatenate(tokens, axis=1),
+            "groups": groups,
+            "beams": ops.concatenate(beams, axis=1),
+        }
+
+    def _close_done(self, group: dict, largest_penalty: Tensor) -> Tensor:
         """Returns the open scores, all -inf in a sentence that is done."""
-        open_scores = carry["open_scores"]
-        worst = carry["pool_scores"][:, -1:]
+        open_scores = group["open_scores"]
+        worst = group["pool_scores"][:, -1:]
         done = ops.greater(worst, -math.inf)
         if not self.early_stopping:
             reach = open_scores[:, :1] / largest_penalty
             done = ops.logical_and(done, ops.less_equal(reach, worst))
         return ops.where(done, -math.inf, open_scores)
+
+    def _read(
+        self, last: dict, open_penalty: float, task: Task
+    ) -> dict[str, Tensor]:
+        """Returns the best hypotheses of what the loop ended with."""
+        results, finished = [], []
+        for number, part in enumerate(self._split(task)):
+            size = part.beam_size
+            group = {**last["groups"][number], "position": last["position"]}
+            if task.record_alignments:
+                own = slice(number * size, (number + 1) * size)
+                group["alignments"] = last["alignments"][:, own]
+            count = min(self.num_hypotheses, size)
+            ends = rank_ends(group, open_penalty, count, part)
+            results.append(trace_back(group, ends, part))
+            finished.append(ops.equal(ends["ids"], task.eos_id))
+        return join_groups(results, finished, self.num_hypotheses)
 
     def rank(
         self, log_probs: np.ndarray, lengths: np.ndarray, finished: np.ndarray
@@ -184,6 +278,8 @@ class BeamSearch(Search):
             "count_eos": self.count_eos,
             "early_stopping": self.early_stopping,
             "num_hypotheses": self.num_hypotheses,
+            "num_groups": self.num_groups,
+            "diversity": self.diversity,
         }
         return {**config, **super().get_config()}
 

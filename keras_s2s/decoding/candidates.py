@@ -149,7 +149,7 @@ def gather_beams(values: Tensor, places: Tensor) -> Tensor:
 
 def write_step(buffer: Tensor, position: Tensor, value: Tensor) -> Tensor:
     """Puts `value` `(B, K, ...)` at `position` of `buffer` `(B, K, T, ...)`."""
-    num_steps = buffer.shape[2]
+    num_steps = ops.shape(buffer)[2]
     shape = (num_steps, *[1] * (len(buffer.shape) - 3))
     here = ops.equal(ops.arange(num_steps, dtype="int32"), position)
     here = ops.reshape(here, shape)

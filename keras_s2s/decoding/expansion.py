@@ -18,19 +18,12 @@ from keras_s2s.decoding.search import Task
 Tensor: TypeAlias = Any
 
 
-def first_carry(stepper: Stepper, task: Task) -> dict:
-    """Returns what the loop starts with: one live beam a sentence."""
-    nothing = task.full(-math.inf, "float32")
-    is_first = ops.equal(ops.arange(task.beam_size, dtype="int32"), 0)
+def first_carry(stepper: Stepper, task: Task, parts: list[Task]) -> dict:
+    """Returns what the loop starts with: one live beam a group."""
     carry = {
         "position": ops.convert_to_tensor(0, "int32"),
         "tokens": task.full(task.bos_id, "int32"),
-        "open_scores": ops.where(is_first, 0.0, nothing),
-        "pool_scores": nothing,
-        "pool_ends": task.full(0, "int32"),
-        "pool_token_scores": task.full(0.0, "float32"),
-        "records": task.full(0, "int32", task.max_length),
-        "token_scores": task.full(0.0, "float32", task.max_length),
+        "groups": [first_group(part) for part in parts],
         "leaves": stepper.leaves,
     }
     if task.record_alignments:
@@ -39,43 +32,48 @@ def first_carry(stepper: Stepper, task: Task) -> dict:
     return carry
 
 
-def propose(carry: dict, stepper: Stepper, task: Task) -> tuple[dict, dict]:
-    """Runs one step.
+def first_group(task: Task) -> dict:
+    """Returns what a group of beams starts with."""
+    nothing = task.full(-math.inf, "float32")
+    is_first = ops.equal(ops.arange(task.beam_size, dtype="int32"), 0)
+    return {
+        "open_scores": ops.where(is_first, 0.0, nothing),
+        "pool_scores": nothing,
+        "pool_ends": task.full(0, "int32"),
+        "pool_token_scores": task.full(0.0, "float32"),
+        "records": task.full(0, "int32", task.max_length),
+        "token_scores": task.full(0.0, "float32", task.max_length),
+    }
+
+
+def propose(
+    group: dict, distribution: Distribution, position: Tensor, task: Task
+) -> tuple[dict, dict, Tensor]:
+    """Extends a group of K beams by what may follow each of them.
 
     Returns:
         candidates: dict of `(B, C)` tensors, best first, C = 2K or all there
             are: `scores`, log-probabilities that may be weighted, the last
-            token's `token_scores`, and `records`, token id * K + the beam it
-            continues.
-        extended: the next carry, without its pool.
+            token's `token_scores`, `records`, token id * K + the beam it
+            continues, and `ended`.
+        extended: the group that follows, without its pool.
+        chosen: int32 `(B, K)`. The `records` of its beams.
     """
-    position = carry["position"]
-    distribution, leaves, alignment = stepper(
-        carry["tokens"], carry["leaves"], position
-    )
-    candidates = find_candidates(distribution, carry["open_scores"], task)
+    candidates = find_candidates(distribution, group["open_scores"], task)
     ended = ops.equal(candidates["records"] // task.beam_size, task.eos_id)
     open_scores = ops.where(ended, -math.inf, candidates["scores"])
-    chosen = best_first(open_scores, task.beam_size)
-    records = gather_beams(candidates["records"], chosen)
-    beams = records % task.beam_size
+    best = best_first(open_scores, task.beam_size)
+    chosen = gather_beams(candidates["records"], best)
     extended = {
-        "position": position + 1,
-        "tokens": records // task.beam_size,
-        "open_scores": gather_beams(open_scores, chosen),
-        "records": write_step(carry["records"], position, records),
+        "open_scores": gather_beams(open_scores, best),
+        "records": write_step(group["records"], position, chosen),
         "token_scores": write_step(
-            carry["token_scores"],
+            group["token_scores"],
             position,
-            gather_beams(candidates["token_scores"], chosen),
+            gather_beams(candidates["token_scores"], best),
         ),
-        "leaves": stepper.reorder(leaves, beams),
     }
-    if task.record_alignments:
-        extended["alignments"] = write_step(
-            carry["alignments"], position, alignment
-        )
-    return candidates | {"ended": ended}, extended
+    return candidates | {"ended": ended}, extended, chosen
 
 
 def find_candidates(
@@ -102,7 +100,11 @@ def find_candidates(
 
 
 def merge_pool(
-    carry: dict, candidates: dict, penalty: Tensor, task: Task
+    group: dict,
+    candidates: dict,
+    position: Tensor,
+    penalty: Tensor,
+    task: Task,
 ) -> dict:
     """Returns the best K of the pool and of the newly finished hypotheses.
 
@@ -112,11 +114,11 @@ def merge_pool(
     scores = ops.where(
         candidates["ended"], candidates["scores"] / penalty, -math.inf
     )
-    ends = candidates["records"] % size + carry["position"] * size
-    scores = ops.concatenate([carry["pool_scores"], scores[:, :size]], 1)
-    ends = ops.concatenate([carry["pool_ends"], ends[:, :size]], 1)
+    ends = candidates["records"] % size + position * size
+    scores = ops.concatenate([group["pool_scores"], scores[:, :size]], 1)
+    ends = ops.concatenate([group["pool_ends"], ends[:, :size]], 1)
     token_scores = ops.concatenate(
-        [carry["pool_token_scores"], candidates["token_scores"][:, :size]], 1
+        [group["pool_token_scores"], candidates["token_scores"][:, :size]], 1
     )
     best = best_first(scores, size)
     return {

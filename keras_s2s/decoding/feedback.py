@@ -14,7 +14,11 @@ Tensor: TypeAlias = Any
 
 
 def feed_back(
-    step: Callable, state: Any, context: Any, start: Tensor, num_steps: int
+    step: Callable,
+    state: Any,
+    context: Any,
+    start: Tensor,
+    num_steps: int | Tensor,
 ) -> Tensor:
     """Runs `step` on what it wrote itself, in one loop of the graph.
 
@@ -28,11 +32,11 @@ def feed_back(
             follows, of the structure, shapes and dtypes that it had.
         state: nested tensors.
         context: anything that every step reads and none changes.
-        start: float `(B, K, C)`. What the first step is fed.
-        num_steps: int > 0. T.
+        start: float or int `(B, K, C)`. What the first step is fed.
+        num_steps: int > 0, or an int32 scalar tensor. T.
 
     Returns:
-        Float `(B, K, T, C)`, of the dtype of `start`.
+        `(B, K, T, C)`, of the dtype of `start`.
 
     Raises:
         ValueError: `num_steps` is not positive.
@@ -45,7 +49,8 @@ def feed_back(
     >>> feed_back(halve, {}, None, start, 3)[0, 0, :, 0].shape[0]
     3
     """
-    checks.check_positive("num_steps", num_steps)
+    if not ops.is_tensor(num_steps):
+        checks.check_positive("num_steps", num_steps)
     rows, size, width = ops.shape(start)
 
     def extend(position: Tensor, carry: dict) -> dict:

@@ -59,10 +59,11 @@ class Decoder(keras.layers.Layer):
     ) -> dict[str, Tensor]:
         """A dict of `features` and of `weights`, float `(B, T, S)`.
 
-        Optional: what `PointerGenerator` needs to copy, where each position
-        looks in the memory; with `embedding`, `features_dim`, which is R, and
-        a `step` that puts the features `(B, K, R)` into an entry `features`
-        of the state, if there is one, beside those weights as `alignment`.
+        Optional: where each position looks in the memory, which a guided
+        alignment teaches. `PointerGenerator` needs it to copy, with
+        `embedding`, `features_dim`, which is R, and a `step` that puts the
+        features `(B, K, R)` into an entry `features` of the state, if there
+        is one, beside those weights as `alignment`.
         """
         raise NotImplementedError(_missing(self, "attended_features"))
 
@@ -87,6 +88,14 @@ class Decoder(keras.layers.Layer):
     ) -> tuple[Tensor, Any]:
         """Int32 `(B, K)` -> logits `(B, K, V)` and the next state."""
         raise NotImplementedError(_missing(self, "step"))
+
+
+def attends(decoder: Decoder) -> bool:
+    """Whether a decoder has `attended_features`, and attention for them."""
+    is_written = (
+        type(decoder).attended_features is not Decoder.attended_features
+    )
+    return is_written and getattr(decoder, "attention", "own") is not None
 
 
 def _missing(decoder: Decoder, name: str) -> str:

@@ -9,6 +9,7 @@ from keras import ops
 from keras_s2s import checks
 from keras_s2s import masking
 from keras_s2s.layers.decoder import Decoder
+from keras_s2s.layers.decoder import attends
 from keras_s2s.layers.wrapped_decoder import WrappedDecoder
 from keras_s2s.recurrence import linear
 
@@ -85,10 +86,7 @@ class PointerGenerator(WrappedDecoder):
         checks.check_instance(
             "decoder", decoder, Decoder, "a keras_s2s.layers.Decoder"
         )
-        if (
-            type(decoder).attended_features is Decoder.attended_features
-            or getattr(decoder, "attention", "of its own") is None
-        ):
+        if not attends(decoder):
             checks.fail("decoder", "one with attention", decoder)
         checks.check_integer("max_copied", max_copied, 0)
         checks.check_ids("unk_id", unk_id, decoder.vocabulary_size)

@@ -212,7 +212,7 @@ class TransformerDecoder(ReadsTokens, Decoder):
         rows, size = ops.shape(token_ids)[:2]
         x = self._embed(token_ids, ops.expand_dims(position, 0))
         own = ops.arange(size, dtype="int32")
-        steps = ops.arange(state["beams"].shape[2], dtype="int32")
+        steps = ops.arange(ops.shape(state["beams"])[2], dtype="int32")
         beams = ops.where(
             ops.equal(steps, position),
             ops.expand_dims(own, 1),

@@ -6,12 +6,10 @@ from typing import Any
 
 import keras
 
-from keras_s2s.models.quantization import find_quantized
-from keras_s2s.models.quantization import quantize_again
+from keras_s2s.models.ensemble import PARTS
+from keras_s2s.models.ensemble import describe_parts
+from keras_s2s.models.ensemble import make_model
 from keras_s2s.models.quantization import quiet
-from keras_s2s.models.seq2seq import Seq2Seq
-from keras_s2s.models.sharing import shares_cells
-from keras_s2s.models.sharing import shares_embedding
 from keras_s2s.recurrence import EXPORT_OPTIONS
 from keras_s2s.recurrence import PREFERS_JIT
 
@@ -91,29 +89,13 @@ class LoopModel(keras.Model):
             super().quantize(*args, **kwargs)
 
     def get_config(self) -> dict[str, Any]:
-        encoder, decoder = self.generator.encoder, self.generator.decoder
-        serialize = keras.saving.serialize_keras_object
         return {
-            "encoder": serialize(encoder),
-            "decoder": serialize(decoder),
-            "share_embeddings": shares_embedding(encoder, decoder),
-            "share_cells": shares_cells(encoder, decoder),
-            "quantized": find_quantized(encoder, decoder),
+            **describe_parts(self.generator.encoder, self.generator.decoder),
             "name": self.name,
         }
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> Any:
-        config = dict(config)
-        encoder, decoder = (
-            keras.saving.deserialize_keras_object(config.pop(name))
-            for name in ("encoder", "decoder")
-        )
-        shares = {
-            name: config.pop(name, False)
-            for name in ("share_embeddings", "share_cells")
-        }
-        quantized = config.pop("quantized", {})
-        model = Seq2Seq(encoder, decoder, **shares)
-        quantize_again(quantized, encoder, decoder)
-        return cls(model, **config)
+        options = dict(config)
+        parts = {name: options.pop(name) for name in PARTS if name in options}
+        return cls(make_model(parts), **options)

@@ -14,7 +14,7 @@ from keras_s2s.models.compiled import LoopLayer
 from keras_s2s.models.compiled import LoopModel
 from keras_s2s.models.door import check_pairs
 from keras_s2s.models.door import check_source_vectors
-from keras_s2s.models.inference import find_parts
+from keras_s2s.models.parts import find_parts
 
 Tensor: TypeAlias = Any
 

@@ -78,7 +78,7 @@ class ImageToText(ToText):
         self.check_vocabulary("target_tokenizer", self.inference.decoder)
         unread = []
         batches = self._make_batches(images, batch_size, unread)
-        texts = self.write(len(images), batches, verbose)
+        texts = self.write(len(images), batches, verbose, self.read_best)
         image_files.warn_of_unread(unread, len(images), stacklevel=2)
         return texts
 

@@ -18,7 +18,9 @@ from keras_s2s.models.compiled import LoopLayer
 from keras_s2s.models.compiled import LoopModel
 from keras_s2s.models.door import check_source_ids
 from keras_s2s.models.door import check_sources
+from keras_s2s.models.ensemble import Ensemble
 from keras_s2s.models.language_model import LanguageModel
+from keras_s2s.models.parts import find_parts
 from keras_s2s.models.scoring import find_lengths
 from keras_s2s.models.scoring import make_scorer
 from keras_s2s.models.scoring import score_targets
@@ -119,9 +121,10 @@ class InferenceModel(LoopModel):
     other sentence of the batch.
 
     Args:
-        model: `Seq2Seq`, or a functional model that holds one `Encoder` and
-            one `Decoder`; or a `LanguageModel`, whose sources are prompts,
-            without bos: ids are what follows.
+        model: `Seq2Seq`, `Ensemble`, or a functional model that holds one
+            `Encoder` and one `Decoder`. A list is what `Ensemble` takes. Or a
+            `LanguageModel`, whose sources are prompts, without bos: ids are
+            what follows.
         search: a search of `keras_s2s.decoding`. Default: `BeamSearch()`.
         max_length: int > 0. The most tokens to generate, end token included.
             Default: 64.
@@ -159,7 +162,7 @@ class InferenceModel(LoopModel):
 
     def __init__(
         self,
-        model: keras.Model,
+        model: keras.Model | list[Any],
         search: Search | None = None,
         max_length: int = 64,
         bos_id: int = 2,
@@ -173,6 +176,8 @@ class InferenceModel(LoopModel):
         checks.check_instance(
             "search", search, Search, "a search of keras_s2s.decoding"
         )
+        if isinstance(model, (list, tuple)):
+            model = Ensemble(model)
         if isinstance(model, LanguageModel):
             model = model.prompted(bos_id)
         encoder, decoder = find_parts(model)
@@ -365,28 +370,3 @@ class InferenceModel(LoopModel):
 
 def _make_one_row(empty: np.ndarray) -> np.ndarray:
     return np.ones((1, *empty.shape[1:]), empty.dtype)
-
-
-def find_parts(model: keras.Model) -> tuple[Encoder, Decoder]:
-    """Returns the one encoder and the one decoder of a model.
-
-    Raises:
-        ValueError: there is none, or more than one.
-    """
-    parts = []
-    for kind in (Encoder, Decoder):
-        found = [
-            layer
-            for layer in getattr(model, "layers", [])
-            if isinstance(layer, kind)
-        ]
-        if len(found) != 1:
-            name = kind.__name__
-            checks.fail(
-                "model",
-                f"a model with one keras_s2s.layers.{name} among its layers",
-                [layer.name for layer in getattr(model, "layers", [])],
-                "Of a `OneToMany`, take one `pair`." if found else "",
-            )
-        parts.append(found[0])
-    return parts[0], parts[1]

@@ -10,9 +10,16 @@ from keras_s2s.layers.decoder import Decoder
 from keras_s2s.layers.encoder import Encoder
 from keras_s2s.losses import SequenceLoss
 from keras_s2s.models.door import check_copying
+from keras_s2s.models.objectives import ALIGNMENTS
+from keras_s2s.models.objectives import SHARES
+from keras_s2s.models.objectives import Objectives
 from keras_s2s.models.output import ChunkedOutput
 from keras_s2s.models.output import can_pack
 from keras_s2s.models.output import pack
+from keras_s2s.models.scheduled_sampling import IS_OWN
+from keras_s2s.models.scheduled_sampling import NOISE
+from keras_s2s.models.scheduled_sampling import ScheduledSampling
+from keras_s2s.models.scheduled_sampling import count_updates
 from keras_s2s.models.sharing import share_embedding
 from keras_s2s.models.sharing import shares_cells
 from keras_s2s.models.sharing import shares_embedding
@@ -29,6 +36,9 @@ from keras_s2s.models.training import pack_labels
 # chunks: labels, int32 `(B, T)`, and weights, float32 `(B, T)`.
 LABELS = "_labels"
 WEIGHTS = "_weights"
+
+# What a training or test step adds to the inputs.
+ENTRIES = (REAL, LABELS, WEIGHTS, IS_OWN, NOISE)
 
 
 @keras.saving.register_keras_serializable(package="keras_s2s")
@@ -90,7 +100,8 @@ class Seq2Seq(TrainingModel):
         outputs = decoder(target, encoder(source))
         if share_cells:
             tie_cells(encoder, decoder)
-        inputs = {name_source(encoder, source): source, target.name: target}
+        self._names = (name_source(encoder, source), target.name)
+        inputs = dict(zip(self._names, (source, target)))
         super().__init__(inputs=inputs, outputs=outputs, **kwargs)
         # `call` may run parts of the decoder outside of it.
         self.dtype_policy = decoder.dtype_policy
@@ -103,14 +114,36 @@ class Seq2Seq(TrainingModel):
         loss: Any = None,
         metrics: Any = None,
         weighted_metrics: Any = None,
+        scheduled_sampling: ScheduledSampling | None = None,
+        r_drop: float = 0.0,
+        guided_alignment: float = 0.0,
         **kwargs: Any,
     ) -> None:
-        """As `keras.Model.compile`.
+        """As `keras.Model.compile`, with what only training knows.
+
+        `scheduled_sampling` has the decoder read some of its own words.
+
+        `r_drop` > 0 has each batch come twice, under different dropout, and
+        adds that times the divergence of the two distributions of each
+        token: alpha of Liang et al., 2021, https://arxiv.org/abs/2106.14448,
+        who take 5. With `SequenceLoss`, whose normalizer counts each half,
+        half of theirs: the mean of both losses, not the sum. A step takes
+        about twice the time; evaluation is as without.
+
+        `guided_alignment` > 0 adds that times the cross-entropy of the
+        attention weights, in each token's share of the loss. The inputs then
+        hold `alignments`, float `(B, T, S)`: which positions of the memory
+        each label comes from, of sum 1, or of sum 0 where nobody knows.
+        Evaluation does without. Chen et al., 2016,
+        https://arxiv.org/abs/1607.01628
 
         `jit_compile="auto"` is the faster way on the backend at hand; True
         compiles with XLA, on TensorFlow anew for each pair of lengths.
         """
         check_loss(loss, self.decoder)
+        self.objectives = Objectives(
+            self.decoder, loss, scheduled_sampling, r_drop, guided_alignment
+        )
         self.support_jit(kwargs.get("jit_compile"))
         self._counts_tokens = can_pack(
             loss, [metrics or [], weighted_metrics or []]
@@ -134,23 +167,54 @@ class Seq2Seq(TrainingModel):
     def call(
         self, inputs: Any, training: bool | None = None, mask: Any = None
     ) -> Any:
-        if REAL not in inputs and LABELS not in inputs:
+        if not any(name in inputs for name in (*ENTRIES, SHARES)):
+            if ALIGNMENTS in inputs:
+                inputs = {name: inputs[name] for name in self._names}
             return super().call(inputs, training=training, mask=mask)
-        inputs = dict(inputs)
-        real, labels, weights = (
-            inputs.pop(name, None) for name in (REAL, LABELS, WEIGHTS)
-        )
-        target_ids = inputs.pop("target_ids")
-        (source,) = inputs.values()
+        real, labels, weights, is_own, noise = map(inputs.get, ENTRIES)
+        source, target = map(inputs.get, self._names)
         memory = self.encoder(source, training=training)
-        features = self.decoder.features(target_ids, memory, training)
-        if labels is None:
-            return self.decoder.project(pack(features, real))
-        return self._chunked_output.evaluate(features, labels, weights, real)
+        if is_own is not None:
+            target = self.objectives.scheduled_sampling.read(
+                self.decoder, memory, target, is_own, noise
+            )
+        if not any(name in inputs for name in (REAL, LABELS, SHARES)):
+            return self.decoder(target, memory, training=training)
+        features = self._features(inputs, target, memory, training)
+        if labels is not None:
+            return self._chunked_output.evaluate(
+                features, labels, weights, real
+            )
+        features = features if real is None else pack(features, real)
+        return self.decoder.project(features)
+
+    def _features(
+        self, inputs: dict, target: Any, memory: dict, training: Any
+    ) -> Any:
+        """What the output layer sees; guides the attention, if asked to."""
+        if SHARES not in inputs:
+            return self.decoder.features(target, memory, training)
+        found = self.decoder.attended_features(target, memory, training)
+        loss = self.objectives.alignment_loss(
+            found["weights"], inputs[ALIGNMENTS], inputs[SHARES]
+        )
+        # A functional model takes none itself.
+        self.decoder.add_loss(loss)
+        return found["features"]
 
     def decoder_or_decoders(self) -> Decoder:
         """The decoder."""
         return self.decoder
+
+    def vary(self, args: tuple) -> tuple:
+        """What `compile` was told that only training knows."""
+        if not self.objectives.get_config():
+            return args
+        *state, data = args
+        x, labels, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
+        data = (dict(x), labels, sample_weight)
+        step = count_updates(self.optimizer, state)
+        return (*state, self.objectives.vary(data, self._names[1], step))
 
     def prepare(self, args: tuple) -> tuple:
         """Leaves padding out before the output layer, where nothing differs,
@@ -187,7 +251,10 @@ class Seq2Seq(TrainingModel):
     ) -> Any:
         """As `keras.Model.compute_loss`."""
         if not isinstance(y_pred, dict):
-            return super().compute_loss(x, y, y_pred, sample_weight, training)
+            loss = super().compute_loss(x, y, y_pred, sample_weight, training)
+            if training and self.objectives.r_drop:
+                loss += self.objectives.divergence(y, y_pred, sample_weight)
+            return loss
         return y_pred["loss"] + sum(ops.sum(loss) for loss in self.losses)
 
     def compute_metrics(
@@ -202,6 +269,11 @@ class Seq2Seq(TrainingModel):
             compiled.build(y, y_pred["loss"])
         self._chunked_output.update_metrics(y, y_pred["values"], sample_weight)
         return self.get_metrics_result()
+
+    def get_compile_config(self) -> dict[str, Any]:
+        """As `keras.Model.get_compile_config`."""
+        config = super().get_compile_config()
+        return {**config, **self.objectives.get_config()} if config else {}
 
     def get_config(self) -> dict[str, Any]:
         config = {

@@ -1,5 +1,6 @@
 """Text in, text out."""
 
+from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Sequence
 from typing import Any
@@ -9,7 +10,14 @@ import numpy as np
 
 from keras_s2s import checks
 from keras_s2s.data import pad_rows
+from keras_s2s.decoding import RandomSampling
+from keras_s2s.models.hypothesis import Hypothesis
+from keras_s2s.models.hypothesis import read_hypotheses
+from keras_s2s.models.hypothesis import spell
 from keras_s2s.models.inference import InferenceModel
+from keras_s2s.models.minimum_bayes_risk import Utility
+from keras_s2s.models.minimum_bayes_risk import choose_texts
+from keras_s2s.models.minimum_bayes_risk import find_utility
 from keras_s2s.tokenizers import Tokenizer
 from keras_s2s.word_tokenizer import find_extensions
 
@@ -62,28 +70,34 @@ class ToText(keras.Model):
         count: int,
         batches: Iterable[tuple[Sequence[int], np.ndarray]],
         verbose: int,
-        options: dict[str, list] | None = None,
-    ) -> list[str]:
-        """Returns `count` texts from batches of sources and their places.
+        read: Callable[[dict, Sequence[int]], list],
+        empty: Any = "",
+    ) -> list[Any]:
+        """Returns what `read` makes of the results of all batches, in order.
 
-        `options` has what the tokenizer's `decode` is told of each source.
+        Args:
+            count: int. How many sources there are.
+            batches: iterable of the places of sources, and the sources.
+            verbose: int. 1 shows a progress bar.
+            read: function of the result of a batch and of its places. Returns
+                as many things.
+            empty: anything. What stands for a source in no batch.
         """
-        results, left = [""] * count, count
+        results, left = [empty] * count, count
         progress = keras.utils.Progbar(count, verbose=verbose)
         for places, source in batches:
             result = self.inference.predict_on_batch(source)
-            own = {
-                name: [values[place] for place in places]
-                for name, values in (options or {}).items()
-            }
-            decoded = self.target_tokenizer.decode(result["ids"][:, 0], **own)
-            for place, text in zip(places, decoded):
-                results[place] = text
+            for place, value in zip(places, read(result, places)):
+                results[place] = value
             progress.add(len(places))
             left -= len(places)
         if left:  # skipped
             progress.add(left)
         return results
+
+    def read_best(self, result: dict, places: Sequence[int]) -> list[str]:
+        """Returns the first of the N texts of each source of a batch."""
+        return self.target_tokenizer.decode(result["ids"][:, 0])
 
     def check_vocabulary(self, name: str, layer: Any) -> None:
         """Refuses a tokenizer with more ids than a layer of the model."""
@@ -108,6 +122,14 @@ class ToText(keras.Model):
         for name in ("inference", *cls.tokenizer_names):
             config[name] = keras.saving.deserialize_keras_object(config[name])
         return cls(**config)
+
+
+def _choose(options: dict[str, list], places: Sequence[int]) -> dict[str, list]:
+    """Returns what a tokenizer is told of some of the texts."""
+    return {
+        name: [values[place] for place in places]
+        for name, values in options.items()
+    }
 
 
 @keras.saving.register_keras_serializable(package="keras_s2s")
@@ -158,7 +180,11 @@ class TextToText(ToText):
             checks.fail("inference", "a model of one source", names, cure)
 
     def generate(
-        self, texts: Sequence[str], batch_size: int = 64, verbose: int = 0
+        self,
+        texts: Sequence[str],
+        batch_size: int = 64,
+        verbose: int = 0,
+        utility: str | Utility | None = None,
     ) -> list[str]:
         """Returns the best target text of each source text, in their order.
 
@@ -169,14 +195,79 @@ class TextToText(ToText):
             texts: list of str.
             batch_size: int > 0. Sentences at a time. Default: 64.
             verbose: int. 1 shows a progress bar. Default: 0.
+            utility: str or function. Chooses among the N hypotheses of the
+                search by `minimum_bayes_risk`: samples count alike, those of
+                other searches as likely as they are. Default: None, the
+                first is taken.
 
         Returns:
             List of str.
 
         Raises:
             TypeError: `texts` is a str, or holds something else than str.
+            ValueError: there is a `utility`, and one hypothesis.
         """
         checks.check_positive("batch_size", batch_size)
+        if utility is not None:
+            if self.inference.search.num_hypotheses == 1:
+                rule = "None where the search returns one hypothesis"
+                checks.fail("utility", rule, utility)
+            utility = find_utility(utility)
+        rows, options = self._encode(texts)
+        decode = self.target_tokenizer.decode
+
+        def read(result: dict, places: Sequence[int]) -> list[str]:
+            own = _choose(options, places)
+            if utility is None:
+                return decode(result["ids"][:, 0], **own)
+            count = result["ids"].shape[1]
+            texts = [decode(result["ids"][:, n], **own) for n in range(count)]
+            are_drawn = isinstance(self.inference.search, RandomSampling)
+            return choose_texts(texts, result, utility, are_drawn)
+
+        batches = self._make_batches(rows, batch_size)
+        return self.write(len(rows), batches, verbose, read)
+
+    def n_best(
+        self, texts: Sequence[str], batch_size: int = 64, verbose: int = 0
+    ) -> list[list[Hypothesis]]:
+        """Returns the hypotheses of each source text, in their order.
+
+        As many as the search's `num_hypotheses`, best first, or as there
+        are. An empty text has none.
+
+        Args:
+            texts, batch_size, verbose: as for `generate`.
+
+        Returns:
+            List of lists of `Hypothesis`.
+
+        Raises:
+            TypeError: `texts` is a str, or holds something else than str.
+        """
+        checks.check_positive("batch_size", batch_size)
+        rows, options = self._encode(texts)
+        source_tokenizer = self.source_tokenizer
+
+        def read(result: dict, places: Sequence[int]) -> list[list]:
+            found = []
+            for number, place in enumerate(places):
+                own = _choose(options, [place])
+                ids = [*rows[place], *self._end()]
+                source_tokens = spell(source_tokenizer, ids, own)
+                hypotheses = read_hypotheses(
+                    result, number, source_tokens, self.target_tokenizer, own
+                )
+                found.append(list(hypotheses))
+            return found
+
+        batches = self._make_batches(rows, batch_size)
+        return self.write(len(rows), batches, verbose, read, [])
+
+    def _encode(
+        self, texts: Sequence[str]
+    ) -> tuple[list[list[int]], dict[str, list]]:
+        """Returns ids, and what the tokenizers are told of each text."""
         options = find_extensions(
             self.source_tokenizer,
             self.target_tokenizer,
@@ -185,22 +276,25 @@ class TextToText(ToText):
         )
         rows = self.source_tokenizer.encode(texts, **options)
         self._check_vocabularies()
-        order = [n for n in range(len(rows)) if rows[n]]
-        order.sort(key=lambda n: -len(rows[n]))
-        batches = self._make_batches(rows, order, batch_size)
-        return self.write(len(rows), batches, verbose, options)
+        return rows, options
 
     def _make_batches(
-        self, rows: list[list[int]], order: list[int], batch_size: int
+        self, rows: list[list[int]], batch_size: int
     ) -> Iterable[tuple[list[int], np.ndarray]]:
-        """Yields rows in an order, and where they are, padded and with eos."""
+        """Yields rows by length, and where they are, padded and with eos."""
         tokenizer = self.source_tokenizer
-        is_prompt = getattr(self.inference.encoder, "is_prompt", False)
-        end = [] if is_prompt else [tokenizer.eos_id]
+        order = [n for n in range(len(rows)) if rows[n]]
+        order.sort(key=lambda n: -len(rows[n]))
         for start in range(0, len(order), batch_size):
             places = order[start : start + batch_size]
-            sources = [[*rows[n], *end] for n in places]
+            sources = [[*rows[n], *self._end()] for n in places]
             yield places, pad_rows(sources, tokenizer.pad_id, LENGTH_MULTIPLE)
+
+    def _end(self) -> list[int]:
+        """Returns what goes behind the ids of a source: none of a prompt."""
+        if getattr(self.inference.encoder, "is_prompt", False):
+            return []
+        return [self.source_tokenizer.eos_id]
 
     def _check_vocabularies(self) -> None:
         encoder, decoder = self.inference.encoder, self.inference.decoder

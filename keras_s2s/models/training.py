@@ -3,6 +3,7 @@
 from typing import Any
 
 import keras
+from keras import ops
 
 from keras_s2s import checks
 from keras_s2s.layers.decoder import Decoder
@@ -14,8 +15,14 @@ from keras_s2s.models.quantization import check_trainable
 from keras_s2s.models.quantization import find_quantized
 from keras_s2s.models.quantization import quantize_again
 from keras_s2s.models.quantization import quiet
+from keras_s2s.models.shares import WeightedMean
+from keras_s2s.models.shares import weigh_by
+from keras_s2s.models.shares import weigh_updates
+from keras_s2s.normalizers import NormalizedLoss
 from keras_s2s.recurrence import HAS_DYNAMIC_SHAPES
 from keras_s2s.recurrence import fast_updates
+from keras_s2s.recurrence import first_replica
+from keras_s2s.recurrence import num_replicas
 
 # Entry of the inputs inside a training step: which target positions are real,
 # bool `(B, T)`.
@@ -65,7 +72,8 @@ def pack_labels(
 class TrainingModel(keras.Model):
     """Base of the functional models that `fit` trains.
 
-    A subclass has `encoder`, and writes `decoder_or_decoders` and `prepare`.
+    A subclass has `encoder`, and writes `decoder_or_decoders` and `prepare`,
+    and may write `vary`.
     """
 
     def decoder_or_decoders(self) -> Decoder | dict[str, Decoder]:
@@ -75,6 +83,10 @@ class TrainingModel(keras.Model):
     def prepare(self, args: tuple) -> tuple:
         """Returns the arguments of a training or test step, changed or not."""
         raise NotImplementedError
+
+    def vary(self, args: tuple) -> tuple:
+        """Returns the arguments of a training step, before `prepare`."""
+        return args
 
     def parts(self) -> list[keras.layers.Layer]:
         """The encoder and each decoder.
@@ -101,12 +113,44 @@ class TrainingModel(keras.Model):
         layer casts its own inputs."""
         return self.variable_dtype
 
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """As `keras.Model.compile`."""
+        super().compile(*args, **kwargs)
+        # Keras keeps what it makes here out of the metrics that it tracks.
+        object.__setattr__(self, "_loss_tracker", WeightedMean("loss"))
+        weigh_updates(self.optimizer)
+
     def train_step(self, *args: Any) -> Any:
-        with fast_updates(self.optimizer):
-            return super().train_step(*self.prepare(args))
+        args = self.prepare(self.vary(args))
+        with weigh_by(self._weigh(args)), fast_updates(self.optimizer):
+            return super().train_step(*args)
 
     def test_step(self, *args: Any) -> Any:
-        return super().test_step(*self.prepare(args))
+        args = self.prepare(args)
+        with weigh_by(self._weigh(args)):
+            return super().test_step(*args)
+
+    def _maybe_symbolic_build(
+        self, iterator: Any = None, data_batch: Any = None
+    ) -> None:
+        """As in Keras, which takes the mean of what replicas get, and fails
+        where one gets more rows than another."""
+        if iterator is not None and num_replicas() > 1:
+            iterator = (
+                (start, end, iter([first_replica(next(batches))]))
+                for start, end, batches in iterator
+            )
+        super()._maybe_symbolic_build(iterator, data_batch)
+
+    def _weigh(self, args: tuple) -> Any:
+        """Returns what the loss of a batch is divided by, if by one number."""
+        _, labels, weights = keras.utils.unpack_x_y_sample_weight(args[-1])
+        if not isinstance(self.loss, NormalizedLoss) or isinstance(
+            labels, dict
+        ):
+            return None
+        labels = ops.convert_to_tensor(labels)
+        return self.loss.total(self.loss.weigh(labels, weights))
 
     def fit(self, x: Any = None, y: Any = None, **kwargs: Any) -> Any:
         """As `keras.Model.fit`; refuses ids outside the vocabularies."""

@@ -4,6 +4,7 @@ import functools
 from typing import Any
 
 import jax
+import keras
 from jax import lax
 from jax import numpy as jnp
 
@@ -187,3 +188,9 @@ def _replay_backward(residuals, dy):
 
 
 _replay.defvjp(_replay_forward, _replay_backward)
+
+
+def without_gradients(variables: Any) -> Any:
+    """As `recurrence.without_gradients`."""
+    constants = [lax.stop_gradient(variable.value) for variable in variables]
+    return keras.StatelessScope(list(zip(variables, constants)))

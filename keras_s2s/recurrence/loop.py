@@ -26,6 +26,9 @@ FUSES_ATTENTION = keras.backend.backend() != "tensorflow"
 # Whether a scan can leave padding out, row by row.
 PACKS = keras.backend.backend() == "tensorflow"
 
+# Of what a seed is made, as Keras makes it.
+SEED_DTYPE = "uint32" if keras.backend.backend() == "jax" else "int32"
+
 # What `Model.export` needs to export a loop: JAX would trace the gradient of
 # a search, which has none.
 EXPORT_OPTIONS = {}
@@ -38,6 +41,9 @@ if keras.backend.backend() == "tensorflow":
     from keras_s2s.recurrence import tensorflow_cache
     from keras_s2s.recurrence import tensorflow_dropout
     from keras_s2s.recurrence.tensorflow_updates import fast_updates
+    from keras_s2s.recurrence.tensorflow_updates import first_replica
+    from keras_s2s.recurrence.tensorflow_updates import num_replicas
+    from keras_s2s.recurrence.tensorflow_updates import sum_over_replicas
 else:
     tensorflow_cache = tensorflow_dropout = None
 
@@ -45,10 +51,33 @@ else:
         """Nothing: a training step is compiled as a whole, or cannot be."""
         return contextlib.nullcontext()
 
+    def num_replicas() -> int:
+        """One: JAX shards the tensors of a whole batch."""
+        return 1
+
+    def first_replica(batch: Any) -> Any:
+        """The batch."""
+        return batch
+
+    def sum_over_replicas(value: Tensor) -> Tensor:
+        """The value."""
+        return value
+
 
 _backend = importlib.import_module(
     f"keras_s2s.recurrence.{keras.backend.backend()}"
 )
+
+
+def get_random_state() -> list[int]:
+    """Returns the state of a generator that is not Keras' own, or []."""
+    return getattr(_backend, "get_random_state", list)()
+
+
+def set_random_state(state: list[int]) -> None:
+    """Sets what `get_random_state` returned, on the same backend."""
+    if state:
+        _backend.set_random_state(state)
 
 
 def trace_any_length(function: Callable | None, source: Any) -> None:
@@ -127,6 +156,42 @@ def scan(
 def _structured(program: Program, outputs: list, last: list) -> tuple:
     outputs = tree.pack_sequence_as(program.output_structure, outputs)
     return outputs, tree.pack_sequence_as(program.structures[0], last)
+
+
+class _Seed(keras.random.SeedGenerator):
+    """A seed that is given, and goes on nowhere."""
+
+    def __init__(self, seed: Tensor) -> None:
+        self.seed = seed
+
+    def next(self, ordered: bool = True) -> Tensor:
+        return self.seed
+
+
+def uniform(shape: tuple, seed: int, step: Tensor) -> Tensor:
+    """Returns random numbers that depend on nothing but the arguments.
+
+    So a training that goes on draws what it would have drawn.
+
+    Args:
+        shape: tuple of int and int32 scalars.
+        seed: int in [0, 2 ** 31).
+        step: int scalar >= 0, such as the number of updates so far.
+
+    Returns:
+        Float32 in [0, 1), of that shape.
+    """
+    state = ops.stack([ops.cast(seed, SEED_DTYPE), ops.cast(step, SEED_DTYPE)])
+    return keras.random.uniform(shape, dtype="float32", seed=_Seed(state))
+
+
+def without_gradients(variables: Sequence[keras.Variable]) -> Any:
+    """A context in which nothing has a gradient, or is kept for one.
+
+    Args:
+        variables: list of variables that are read inside.
+    """
+    return _backend.without_gradients(variables)
 
 
 def allocate(shape: tuple, dtype: str, compiled: bool = False) -> Tensor:

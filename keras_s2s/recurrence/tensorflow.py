@@ -336,3 +336,8 @@ def _reactivate(name, x, y):
         return tf.identity(y), gradient
 
     return reactivate(x)
+
+
+def without_gradients(variables: Any) -> Any:
+    """As `recurrence.without_gradients`."""
+    return record.stop_recording()

@@ -160,3 +160,18 @@ class _Replay(torch.autograd.Function):
     def backward(ctx, dy):
         (weights,) = ctx.saved_tensors
         return torch.matmul(dy, weights.transpose(-1, -2)), None, None
+
+
+def get_random_state() -> list[int]:
+    """Returns the state of torch's own generator, which draws dropout."""
+    return torch.get_rng_state().tolist()
+
+
+def set_random_state(state: list[int]) -> None:
+    """Sets what `get_random_state` returned."""
+    torch.set_rng_state(torch.tensor(state, dtype=torch.uint8))
+
+
+def without_gradients(variables: Any) -> Any:
+    """As `recurrence.without_gradients`."""
+    return torch.no_grad()

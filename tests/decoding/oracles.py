@@ -215,6 +215,31 @@ def brute_force(model, sentence, setting, restrict=anything):
     return best + sorted(unfinished, key=lambda entry: -entry[1])
 
 
+def continue_all(model, sentence, still_open, restrict, costs=()):
+    """Every continuation of hypotheses, the best first."""
+    candidates = []
+    for ids, total, parts in still_open:
+        scores = model.log_probabilities(sentence, ids)
+        ranks = restrict(scores, ids)
+        for token, rank in enumerate(ranks):
+            if rank > -math.inf:
+                rank = rank - (costs[token] if len(costs) else 0.0)
+                parts_after = [*parts, scores[token]]
+                candidates.append(((*ids, token), total + rank, parts_after))
+    return sorted(candidates, key=lambda entry: -entry[1])
+
+
+def sort_out(candidates, beam_size, divisor):
+    """Returns the K that stay open, and those that end."""
+    still_open, ended = [], []
+    for rank, (ids, total, parts) in enumerate(candidates[: 2 * beam_size]):
+        if ids[-1] != EOS:
+            still_open.append((ids, total, parts))
+        elif rank < beam_size:
+            ended.append((ids, total / divisor, parts))
+    return still_open[:beam_size], ended
+
+
 def plain_beam(
     model,
     sentence,
@@ -234,25 +259,10 @@ def plain_beam(
     still_open, pool = [((), 0.0, [])], []
     needed = None
     for length in range(1, max_length + 1):
-        candidates = []
-        for ids, total, parts in still_open:
-            scores = model.log_probabilities(sentence, ids)
-            ranks = restrict(scores, ids)
-            for token, rank in enumerate(ranks):
-                if rank > -math.inf:
-                    parts_after = [*parts, scores[token]]
-                    entry = ((*ids, token), total + rank, parts_after)
-                    candidates.append(entry)
-        candidates.sort(key=lambda entry: -entry[1])
-        candidates = candidates[: 2 * beam_size]
-        still_open = []
-        for rank, (ids, total, parts) in enumerate(candidates):
-            if ids[-1] != EOS:
-                still_open.append((ids, total, parts))
-            elif rank < beam_size:
-                divisor = penalty(name, alpha, length, True, count_eos)
-                pool.append((ids, total / divisor, parts))
-        still_open = still_open[:beam_size]
+        candidates = continue_all(model, sentence, still_open, restrict)
+        divisor = penalty(name, alpha, length, True, count_eos)
+        still_open, ended = sort_out(candidates, beam_size, divisor)
+        pool += ended
         pool = sorted(pool, key=lambda entry: -entry[1])[:beam_size]
         full = len(pool) == beam_size
         if early_stopping and full:
@@ -269,6 +279,48 @@ def plain_beam(
     divisor = penalty(name, alpha, max_length, False)
     rest = [(ids, total / divisor, p) for ids, total, p in still_open]
     return (pool + rest)[:beam_size], needed or max_length
+
+
+def diverse_beam(model, sentence, sizes, diversity, setting, restrict=anything):
+    """Beam searches side by side, by definition: `sizes` beams in each.
+
+    A group that is done, for nothing open can enter its pool, goes no further.
+    """
+    name, alpha, count_eos = setting
+    max_length = model.max_length
+    groups = [{"open": [((), 0.0, [])], "pool": []} for _ in sizes]
+    for length in range(1, max_length + 1):
+        costs = np.zeros(model.vocabulary_size)
+        divisor = penalty(name, alpha, length, True, count_eos)
+        for size, group in zip(sizes, groups):
+            candidates = continue_all(
+                model, sentence, group["open"], restrict, costs
+            )
+            still_open, ended = sort_out(candidates, size, divisor)
+            pool = sorted(group["pool"] + ended, key=lambda entry: -entry[1])
+            group["pool"] = pool = pool[:size]
+            # At the last step, as if what is open could still end there.
+            reach = [
+                still_open[0][1] / penalty(name, alpha, later, True, count_eos)
+                for later in range(min(length + 1, max_length), max_length + 1)
+                if still_open
+            ]
+            if reach and len(pool) == size and max(reach) <= pool[-1][1]:
+                still_open = []
+            group["open"] = still_open
+            for ids, _, _ in still_open:
+                costs[ids[-1]] += diversity
+    divisor = penalty(name, alpha, max_length, False)
+    finished, unfinished = [], []
+    for size, group in zip(sizes, groups):
+        rest = [(ids, total / divisor, p) for ids, total, p in group["open"]]
+        finished += group["pool"]
+        unfinished += rest[: size - len(group["pool"])]
+    return [
+        entry
+        for entries in (finished, unfinished)
+        for entry in sorted(entries, key=lambda entry: -entry[1])
+    ]
 
 
 def check_hypotheses(result, sentence, expected, num_ids=None):

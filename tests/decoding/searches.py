@@ -19,7 +19,7 @@ SEARCHES = {
     "greedy": GreedySearch(),
     "one": BeamSearch(1, "gnmt"),
     "narrow": BeamSearch(3, "gnmt", 0.9, num_hypotheses=3),
-    "wide": BeamSearch(12, "power", -0.5, num_hypotheses=12),
+    "wide": BeamSearch(12, "power", -0.5, num_hypotheses=12, num_groups=3),
     "constrained": BeamSearch(
         3,
         num_hypotheses=3,

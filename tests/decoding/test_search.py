@@ -25,7 +25,15 @@ from tests.decoding.oracles import search_fixed
 SEARCHES = {
     "greedy": GreedySearch(),
     "beam": BeamSearch(3, "gnmt", 0.8, False, num_hypotheses=2),
-    "hasty beam": BeamSearch(2, "power", -1.0, early_stopping=True),
+    "hasty groups": BeamSearch(
+        4,
+        "power",
+        -1.0,
+        early_stopping=True,
+        num_hypotheses=3,
+        num_groups=2,
+        diversity=0.7,
+    ),
     "constrained beam": BeamSearch(
         3,
         constraints=[

@@ -59,8 +59,6 @@ OLD_NAMES = {
 MISSING = {
     "update_embedding_for_previous": "not here",
     "first_layer_attention": "not here",
-    "ScheduledEmbeddingTrainingSampler": "not yet",
-    "ScheduledOutputTrainingSampler": "not yet",
 }
 
 

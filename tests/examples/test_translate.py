@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import types
 
 import keras
 import numpy as np
@@ -200,6 +201,17 @@ def test_a_transformer_ends_as_the_average_of_its_last_epochs(
         assert len(found) == len(expected) > 10
         for one, other in zip(found, expected):
             np.testing.assert_allclose(one, other, atol=1e-6)
+
+
+def test_training_may_read_own_words_and_compare_two_passes(monkeypatch):
+    monkeypatch.setattr(sys, "argv", command("--own-words=0.3", "--r-drop=2"))
+    tokenizer = types.SimpleNamespace(vocabulary_size=20)
+    model = translate.build_model(
+        tokenizer, tokenizer, translate.parse_options()
+    )
+    assert model.objectives.r_drop == 2.0
+    schedule = model.objectives.scheduled_sampling.probability
+    assert float(schedule(6000)) == np.float32(0.3)
 
 
 def options_of(folder):

@@ -64,6 +64,9 @@ def test_copied_words_come_out_and_the_file_holds_all(tmp_path):
     assert all(some <= every for some, every in zip(found, words))
     assert {"Ada", "Bob"} & set.union(*found)
     assert [text.generate([one])[0] for one in SOURCES] == answers
+    for answer, (best, *_) in zip(answers, text.n_best(SOURCES)):
+        assert best.text == answer
+        assert " ".join(filter(None, best.tokens)) == answer
     text.save(tmp_path / "x.keras")
     loaded = keras.saving.load_model(tmp_path / "x.keras")
     assert loaded.generate(SOURCES) == answers

@@ -16,6 +16,7 @@ from keras_s2s.models import TextToText
 from tests import numerics
 from tests import pairs
 from tests.layers import test_parallel_encoder
+from tests.models import test_ensemble
 from tests.models import test_language_model
 from tests.models import test_one_to_many
 from tests.models.captions import PICTURES
@@ -43,7 +44,7 @@ for name in inputs["names"]:
     inference = keras.saving.load_model(f"{folder}/{name}-inference.keras")
     found = inference.predict(inputs["source_ids"], verbose=0)
     results[f"{name}-inference"] = {k: v.tolist() for k, v in found.items()}
-for name in ("to_many", "of_many", "prompts"):
+for name in ("to_many", "of_many", "ensemble", "prompts"):
     model = keras.saving.load_model(f"{folder}/{name}.keras")
     found = keras.tree.flatten(model(as_arrays(inputs[name])))
     results[name] = [part.numpy().tolist() for part in found]
@@ -80,6 +81,10 @@ def test_a_new_process_gives_the_same_results(tmp_path):
         "of_many": (
             InferenceModel(test_parallel_encoder.model_of_two(), max_length=5),
             test_parallel_encoder.SOURCES,
+        ),
+        "ensemble": (
+            InferenceModel(test_ensemble.ensemble_of(), max_length=5),
+            source_ids,
         ),
         "prompts": (
             InferenceModel(test_language_model.make_model(), max_length=5),

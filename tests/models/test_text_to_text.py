@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from keras_s2s import layers
+from keras_s2s.decoding import BeamSearch
 from keras_s2s.models import InferenceModel
 from keras_s2s.models import Seq2Seq
 from keras_s2s.models import TextToText
@@ -33,6 +34,44 @@ def test_order_and_batches_change_nothing():
 def test_nothing_gives_nothing():
     assert text_to_text().generate([""]) == [""]
     assert text_to_text().generate([]) == []
+
+
+def test_n_best_holds_what_the_search_found():
+    search = BeamSearch(3, num_hypotheses=2)
+    text = text_to_text(search=search, return_alignments=True)
+    found = text.n_best(TEXTS, batch_size=2)
+    assert [len(hypotheses) for hypotheses in found] == [2, 2, 0, 2]
+    assert [n_best[0].text for n_best in found if n_best] == [
+        text for text in text.generate(TEXTS) if text
+    ]
+    for source, n_best in zip(TEXTS, found):
+        ids = tokenizer().encode([source], add_eos=True)
+        for number, one in enumerate(n_best):
+            assert "".join(one.source_tokens) == source.replace(" ", "")
+            assert len(one.source_tokens) == len(ids[0])
+            length = len(one.token_ids)
+            assert length == len(one.tokens) == len(one.token_scores)
+            assert tokenizer().decode([one.token_ids]) == [one.text]
+            if one.token_ids[-1] == tokenizer().eos_id:
+                assert one.tokens[-1] == ""
+            expected = text.inference.predict(ids, verbose=0)
+            scores = [one.score, *one.token_scores]
+            numerics.assert_close(
+                np.array(scores, "float32"),
+                np.array(
+                    [
+                        expected["scores"][0, number],
+                        *expected["token_scores"][0, number, :length],
+                    ]
+                ),
+                1e-5,
+            )
+            numerics.assert_close(
+                one.alignment,
+                expected["alignments"][0, number, :length],
+                1e-5,
+            )
+    assert text_to_text().n_best(TEXTS[:1])[0][0].alignment is None
 
 
 def test_called_on_ids_it_is_its_inference_model():

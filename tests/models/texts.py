@@ -21,10 +21,10 @@ def tokenizer():
 
 
 @functools.cache
-def text_to_text():
+def text_to_text(**options):
     size = tokenizer().vocabulary_size
     encoder = layers.RNNEncoder(size, 4, 5, cell="gru")
     decoder = layers.RNNDecoder(size, 4, 5, cell="gru", attention="general")
     model = Seq2Seq(*pairs.build(encoder, decoder))
-    inference = InferenceModel(model, max_length=8)
+    inference = InferenceModel(model, max_length=8, **options)
     return TextToText(inference, tokenizer(), tokenizer())

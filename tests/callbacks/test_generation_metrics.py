@@ -77,6 +77,19 @@ def test_ter_by_hand():
     assert callback.evaluate()["val_ter"] == pytest.approx(25.0)
 
 
+def test_error_rates_and_rouge_by_hand():
+    """One word of 4 substituted: 1 of 7 letters; bigrams "a b", "b c"."""
+    fake = FakeTextToText(lambda text: "a b c X")
+    metrics = ("wer", "cer", "rouge1", "rouge2", "rougeL")
+    callback = make_callback(fake, ["a b c d"], metrics=metrics, prefix="")
+    expected = [25.0, 100 / 7, 75.0, 200 / 3, 75.0]
+    expected = dict(zip(metrics, expected))
+    assert callback.evaluate() == pytest.approx(expected)
+    fake = FakeTextToText(str.upper)
+    options = {"metrics": ("wer",), "lowercase": True, "prefix": ""}
+    assert make_callback(fake, **options).evaluate() == {"wer": 0.0}
+
+
 def test_chrf_of_right_and_empty_texts():
     callback = make_callback(FakeTextToText(keep), metrics=("chrf",))
     assert callback.evaluate()["val_chrf"] == pytest.approx(100.0)
@@ -175,6 +188,20 @@ def test_every_epochs_keeps_the_last_scores_in_between():
     assert len(fake.calls) == 3
 
 
+def test_every_steps_puts_scores_into_the_logs_of_batches():
+    fake = FakeTextToText(say_nothing, keep, say_nothing, say_nothing)
+    seen = []
+    spy = keras.callbacks.LambdaCallback(
+        on_train_batch_end=lambda batch, logs: seen.append(
+            logs.get("val_exact_match")
+        )
+    )
+    fit([make_callback(fake, every_steps=2, every_epochs=9), spy], epochs=5)
+    # One batch an epoch; the first epoch and the last generate besides.
+    assert seen == [None, 1.0, None, 0.0, None]
+    assert len(fake.calls) == 4
+
+
 def test_a_second_fit_generates_at_once():
     fake = FakeTextToText(say_nothing, keep, say_nothing)
     callback = make_callback(fake, every_epochs=5)
@@ -199,11 +226,20 @@ def test_prints_scores_and_examples(capsys):
     assert capsys.readouterr().out == ""
 
 
-@pytest.mark.parametrize("metric", ["bleu", "chrf", "ter"])
-def test_names_the_extra_that_is_missing(metric, monkeypatch):
-    monkeypatch.setitem(sys.modules, "sacrebleu", None)
-    monkeypatch.setitem(sys.modules, "sacrebleu.metrics", None)
-    message = r"need sacrebleu.*`pip install \"keras_s2s\[metrics\]\"`"
+@pytest.mark.parametrize(
+    ("metric", "module", "package"),
+    [
+        ("bleu", "sacrebleu.metrics", "sacrebleu"),
+        ("chrf", "sacrebleu.metrics", "sacrebleu"),
+        ("ter", "sacrebleu.metrics", "sacrebleu"),
+        ("wer", "jiwer", "jiwer"),
+        ("cer", "jiwer", "jiwer"),
+        ("rougeL", "rouge_score.rouge_scorer", "rouge-score"),
+    ],
+)
+def test_names_the_extra_that_is_missing(metric, module, package, monkeypatch):
+    monkeypatch.setitem(sys.modules, module, None)
+    message = rf"need {package}.*`pip install \"keras_s2s\[metrics\]\"`"
     with pytest.raises(ImportError, match=message):
         make_callback(FakeTextToText(), metrics=(metric,))
     make_callback(FakeTextToText(), metrics=("exact_match",)).evaluate()
@@ -272,6 +308,16 @@ def test_names_the_extra_that_is_missing(metric, monkeypatch):
             {"every_epochs": 0},
             ValueError,
             "`every_epochs` must be an integer >= 1. .* every_epochs=0.",
+        ),
+        (
+            {"every_steps": 0},
+            ValueError,
+            "`every_steps` must be an integer >= 1. .* every_steps=0.",
+        ),
+        (
+            {"metrics": ["wer"], "reference_texts": ["a", " "]},
+            ValueError,
+            r"`reference_texts\[1\]` must be not empty for an error rate",
         ),
         (
             {"sample_size": 0},

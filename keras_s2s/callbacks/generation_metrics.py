@@ -1,10 +1,7 @@
-"""Callbacks that score generated text while `fit` runs."""
+"""Scores of what is generated while `fit` runs."""
 
-from collections.abc import Callable
-from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
-from typing import TypeAlias
 
 import keras
 import numpy as np
@@ -13,62 +10,8 @@ from keras_s2s.checks import check_integer
 from keras_s2s.checks import check_option
 from keras_s2s.checks import check_positive
 from keras_s2s.checks import fail
-
-TextMetric: TypeAlias = Callable[[list[str], list[str]], float]
-
-
-def _sacrebleu() -> Any:
-    try:
-        import sacrebleu.metrics
-    except ImportError as error:
-        raise ImportError(
-            "BLEU, chrF and TER need sacrebleu. Install it with "
-            '`pip install "keras_s2s[metrics]"`.'
-        ) from error
-    return sacrebleu.metrics
-
-
-def _corpus_metric(metric: Any) -> TextMetric:
-    def score(hypotheses: list[str], references: list[str]) -> float:
-        return metric.corpus_score(hypotheses, [references]).score
-
-    return score
-
-
-def _bleu(tokenize: str, lowercase: bool) -> TextMetric:
-    metrics = _sacrebleu()
-    check_option("tokenize", tokenize, sorted(metrics.BLEU.TOKENIZERS))
-    # force: no advice about hypotheses that look tokenized.
-    return _corpus_metric(
-        metrics.BLEU(tokenize=tokenize, lowercase=lowercase, force=True)
-    )
-
-
-def _chrf(tokenize: str, lowercase: bool) -> TextMetric:
-    return _corpus_metric(_sacrebleu().CHRF(lowercase=lowercase))
-
-
-def _ter(tokenize: str, lowercase: bool) -> TextMetric:
-    return _corpus_metric(_sacrebleu().TER(case_sensitive=not lowercase))
-
-
-def _exact_match(tokenize: str, lowercase: bool) -> TextMetric:
-    def score(hypotheses: list[str], references: list[str]) -> float:
-        pairs = list(zip(hypotheses, references))
-        if lowercase:
-            pairs = [(a.lower(), b.lower()) for a, b in pairs]
-        return sum(a == b for a, b in pairs) / len(pairs)
-
-    return score
-
-
-# The metrics that have a name: (tokenize, lowercase) -> a metric.
-METRICS: Mapping[str, Callable[[str, bool], TextMetric]] = {
-    "bleu": _bleu,
-    "chrf": _chrf,
-    "ter": _ter,
-    "exact_match": _exact_match,
-}
+from keras_s2s.text_metrics import TextMetric
+from keras_s2s.text_metrics import resolve_metrics
 
 
 class GenerationMetrics(keras.callbacks.Callback):
@@ -77,7 +20,7 @@ class GenerationMetrics(keras.callbacks.Callback):
     Put it before the callbacks that are to see the scores: Keras hands one
     dict of logs to all callbacks, in the order of the list. The history and
     the progress bar come last and always see them. Keras cannot know which
-    way a score improves, so give `mode`: `"max"`, or `"min"` for TER.
+    way a score improves, so give `mode`: `"max"`, or `"min"` for error rates.
 
     The texts are generated after the first epoch, after every
     `every_epochs`-th from there and after the last that `fit` was asked for.
@@ -92,12 +35,18 @@ class GenerationMetrics(keras.callbacks.Callback):
         reference_texts: sequence of str, as long. What is expected.
         metrics: sequence of names and functions. Names: `"bleu"`, 0 to 100;
             `"chrf"` (chrF2), 0 to 100; `"ter"`, percent, from 0, lower is
-            better; all three over the whole corpus by sacreBLEU;
+            better; all three over the whole corpus by sacreBLEU; `"wer"` and
+            `"cer"`, word and character error rate by jiwer, likewise;
+            `"rouge1"`, `"rouge2"` and `"rougeL"`, mean F1, 0 to 100, by
+            rouge-score, which reads letters a to z and digits, without case;
             `"exact_match"`, the share of equal texts, 0 to 1. A function
             takes the list of hypotheses and the list of references, returns
             a number, and is logged under its `__name__`.
             Default: `("bleu",)`.
         every_epochs: int > 0. Default: 1.
+        every_steps: int > 0 or None. Generate after so many training batches,
+            too; the logs of those batches then have the scores.
+            Default: None.
         sample_size: int > 0 or None. Take this many pairs, the same each
             time, spread evenly over the texts. Default: None, all.
         num_examples: int >= 0. How many pairs to print. Default: 3.
@@ -105,19 +54,19 @@ class GenerationMetrics(keras.callbacks.Callback):
         tokenize: str. How BLEU splits words: a tokenizer of sacreBLEU, such
             as `"13a"`, `"intl"`, `"zh"`, `"char"` or `"none"`.
             Default: `"13a"`.
-        lowercase: bool. Whether the named metrics ignore case.
+        lowercase: bool. Whether all the named metrics ignore case.
             Default: False.
         prefix: str. Stands before the names in the logs. Default: `"val_"`.
         verbose: int. 0: print nothing; 1: a progress bar, the scores and the
             examples; 2: no bar. Default: 1.
 
     Raises:
-        ValueError: no texts; not as many references as sources; an unknown
-            metric or tokenizer; a metric given twice; `generate` returns
-            another number of texts.
+        ValueError: no texts; not as many references as sources; an empty
+            reference of an error rate; an unknown metric or tokenizer; a
+            metric given twice; `generate` returns another number of texts.
         TypeError: `text_to_text` has no `generate`; a text is no str; a
             metric is neither a name nor a function with a `__name__`.
-        ImportError: a metric needs sacrebleu, which is not installed.
+        ImportError: a metric needs a package that is not installed.
 
     Example:
 
@@ -142,6 +91,7 @@ class GenerationMetrics(keras.callbacks.Callback):
         reference_texts: Sequence[str],
         metrics: Sequence[str | TextMetric] = ("bleu",),
         every_epochs: int = 1,
+        every_steps: int | None = None,
         sample_size: int | None = None,
         num_examples: int = 3,
         batch_size: int = 64,
@@ -155,8 +105,12 @@ class GenerationMetrics(keras.callbacks.Callback):
             rule = "an object with a method `generate`"
             fail("text_to_text", rule, text_to_text, error=TypeError)
         check_positive("every_epochs", every_epochs)
-        if sample_size is not None:
-            check_positive("sample_size", sample_size)
+        for name, value in [
+            ("every_steps", every_steps),
+            ("sample_size", sample_size),
+        ]:
+            if value is not None:
+                check_positive(name, value)
         check_integer("num_examples", num_examples, 0)
         check_positive("batch_size", batch_size)
         check_option("verbose", verbose, (0, 1, 2))
@@ -168,8 +122,14 @@ class GenerationMetrics(keras.callbacks.Callback):
         self.text_to_text = text_to_text
         self.source_texts = source_texts
         self.reference_texts = reference_texts
-        self.metrics = _resolve(metrics, tokenize, lowercase)
+        self.metrics = resolve_metrics(metrics, tokenize, lowercase)
+        if not {"wer", "cer"}.isdisjoint(self.metrics):
+            for index, text in enumerate(reference_texts):
+                if not text.strip():
+                    rule = "not empty for an error rate, which divides by it"
+                    fail(f"reference_texts[{index}]", rule, text)
         self.every_epochs = every_epochs
+        self.every_steps = every_steps
         self.sample_size = sample_size
         self.num_examples = num_examples
         self.batch_size = batch_size
@@ -178,10 +138,23 @@ class GenerationMetrics(keras.callbacks.Callback):
         self.prefix = prefix
         self.verbose = verbose
         self._first_epoch = None
+        self._num_steps = 0
         self._scores = {}
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         self._first_epoch = None
+        self._num_steps = 0
+
+    def on_train_batch_end(
+        self, batch: int, logs: dict[str, float] | None = None
+    ) -> None:
+        self._num_steps += 1
+        if self.every_steps and self._num_steps % self.every_steps == 0:
+            # Between epochs Keras holds the weights elsewhere on JAX.
+            getattr(self.model, "jax_state_sync", lambda: None)()
+            self._scores = self.evaluate()
+            if logs is not None:
+                logs.update(self._scores)
 
     def on_epoch_end(
         self, epoch: int, logs: dict[str, float] | None = None
@@ -260,26 +233,3 @@ def _check_texts(name: str, texts: Sequence[str]) -> None:
     for text in texts:
         if not isinstance(text, str):
             fail(name, "a sequence of str", text, error=TypeError)
-
-
-def _resolve(
-    metrics: Sequence[str | TextMetric], tokenize: str, lowercase: bool
-) -> dict[str, TextMetric]:
-    if isinstance(metrics, str) or len(metrics) == 0:
-        rule = "a sequence of at least one name or function"
-        fail("metrics", rule, metrics)
-    resolved = {}
-    for metric in metrics:
-        name = metric
-        if callable(metric):
-            name = getattr(metric, "__name__", None)
-        if not isinstance(name, str):
-            rule = "names, or functions with a `__name__`"
-            fail("metrics", rule, metric, error=TypeError)
-        if not callable(metric):
-            check_option("metrics", name, METRICS)
-            metric = METRICS[name](tokenize, lowercase)
-        if name in resolved:
-            fail("metrics", "different names", name)
-        resolved[name] = metric
-    return resolved

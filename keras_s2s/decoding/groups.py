@@ -1,0 +1,93 @@
+"""Groups of beams that are to differ from each other."""
+
+from typing import Any
+from typing import TypeAlias
+
+from keras import ops
+
+from keras_s2s.decoding.candidates import best_first
+from keras_s2s.decoding.candidates import gather_beams
+from keras_s2s.decoding.distribution import Distribution
+from keras_s2s.decoding.distribution import normalize
+from keras_s2s.decoding.search import Task
+
+Tensor: TypeAlias = Any
+
+
+def take_group(
+    distribution: Distribution, number: int, task: Task, part: Task
+) -> Distribution:
+    """Returns what may follow the beams of one group of K' of K beams."""
+    if part.beam_size == task.beam_size:
+        return distribution
+    return Distribution(
+        *(
+            values if values is None else _take(values, number, task, part)
+            for values in (distribution.logits, distribution.log_probs)
+        )
+    )
+
+
+def _take(values: Tensor, number: int, task: Task, part: Task) -> Tensor:
+    size, width = part.beam_size, values.shape[-1]
+    values = ops.reshape(values, (task.batch_size, task.beam_size, width))
+    own = values[:, number * size : (number + 1) * size]
+    return ops.reshape(own, (task.batch_size * size, width))
+
+
+def discourage(
+    distribution: Distribution, taken: Tensor, part: Task
+) -> Distribution:
+    """Ranks tokens lower, whose log-probabilities stay.
+
+    Args:
+        distribution: of `B * K'` rows.
+        taken: float `(B, V)`, nats >= 0. How much lower each token.
+        part: Task of K' beams.
+    """
+    log_probs = distribution.log_probs
+    ranked = distribution.logits
+    if log_probs is None:
+        ranked = log_probs = normalize(ranked)
+    size = ranked.shape[-1]
+    shape = (part.batch_size, part.beam_size, size)
+    ranked = ops.reshape(ranked, shape) - ops.expand_dims(taken, 1)
+    return Distribution(ops.reshape(ranked, (-1, size)), log_probs)
+
+
+def count_tokens(tokens: Tensor, are_open: Tensor, size: int) -> Tensor:
+    """Returns float32 `(B, V)`: how many open beams got each token.
+
+    Args:
+        tokens: int32 `(B, K)`, in [0, V).
+        are_open: bool `(B, K)`.
+        size: int. V.
+    """
+    marks = ops.one_hot(tokens, size, dtype="float32")
+    open_marks = ops.cast(ops.expand_dims(are_open, -1), "float32")
+    return ops.sum(marks * open_marks, axis=1)
+
+
+def join_groups(
+    results: list[dict], finished: list[Tensor], num_hypotheses: int
+) -> dict[str, Tensor]:
+    """Returns the best N hypotheses of all groups: finished first, then open.
+
+    Args:
+        results: what `trace_back` returned, for each group.
+        finished: bool `(B, N)` of each: whether there is an end token.
+        num_hypotheses: int. N of the result.
+    """
+    if len(results) == 1:
+        return results[0]
+    joined = {
+        name: ops.concatenate([one[name] for one in results], axis=1)
+        for name in results[0]
+    }
+    # 2: finished, 1: open, 0: no hypothesis.
+    ranks = ops.cast(ops.concatenate(finished, axis=1), "float32")
+    ranks = ranks + ops.cast(ops.greater(joined["lengths"], 0), "float32")
+    order = best_first(joined["scores"], joined["scores"].shape[1])
+    ranks = best_first(gather_beams(ranks, order), num_hypotheses)
+    order = gather_beams(order, ranks)
+    return {name: gather_beams(part, order) for name, part in joined.items()}
