@@ -13,7 +13,9 @@ words of a piece and averaged over the rows.
 
 The perplexity is exp of the mean over all words of the test set, ends of
 sentences included, read as one stream. The output folder holds `model.keras`,
-with the words inside, which continues prompts by sampling. To use it:
+with the words inside, which continues prompts by sampling. With `--resume` and
+a folder, the same command goes on after the last whole epoch of a run that was
+stopped. To use the model:
 
     echo "the company said" |
         python examples/language_model.py --talk runs/language-model/model.keras
@@ -48,6 +50,7 @@ def parse_options():
     add("--talk", type=path, help="continue lines of standard input")
     add("--data", type=path, help="folder to read from; default: download")
     add("--output", type=path, default=path("runs/language-model"))
+    add("--resume", type=path, help="folder from which a stopped run goes on")
     add("--epochs", type=int, default=13)
     add("--batch-size", type=int, default=20)
     add("--steps", type=int, default=20, help="words that gradients go back")
@@ -134,11 +137,14 @@ def train(parts, tokenizer, options):
         exponent = max(epoch + 1 - options.full_epochs, 0)
         return options.learning_rate * options.decay**exponent
 
+    callbacks = [keras.callbacks.LearningRateScheduler(rate)]
+    if options.resume:
+        callbacks.append(s2s.callbacks.Resume(options.resume))
     model.fit(
         data,
         epochs=options.epochs,
         validation_data=held_out,
-        callbacks=[keras.callbacks.LearningRateScheduler(rate)],
+        callbacks=callbacks,
     )
     test = make_stream(parts["test"], tokenizer, 1, TEST_STEPS)
     _, perplexity = make_model(decoder, 1, options).evaluate(test)

@@ -90,6 +90,18 @@ class LanguageModel(Seq2Seq):
         self.stateful = stateful
         self.batch_size = batch_size
 
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """As `Seq2Seq.compile`, but for what runs a batch several times."""
+        if kwargs.get("scheduled_sampling") is not None:
+            rule = "None in a language model"
+            checks.fail(
+                "scheduled_sampling", rule, kwargs["scheduled_sampling"]
+            )
+        if self.stateful and kwargs.get("r_drop"):
+            rule = "0 where the state is carried"
+            checks.fail("r_drop", rule, kwargs["r_drop"])
+        super().compile(*args, **kwargs)
+
     def reset_states(self) -> None:
         """Has all rows of the next batch begin at zeros."""
         self.decoder.forget()

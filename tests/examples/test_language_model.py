@@ -31,9 +31,11 @@ def test_the_example_runs(monkeypatch, tmp_path, capsys):
         (tmp_path / f"ptb.{part}.txt").write_text(text, encoding="utf-8")
     options = ["--epochs=1", "--units=4", "--batch-size=2", "--samples=2"]
     files = [f"--data={tmp_path}", f"--output={tmp_path}"]
+    files.append(f"--resume={tmp_path / 'run'}")
     monkeypatch.setattr(sys, "argv", ["language_model.py", *options, *files])
     language_model.main()
     assert "Perplexity of 9 test words: " in capsys.readouterr().out
+    assert (tmp_path / "run" / "epoch-1.weights.h5").exists()
     model = tmp_path / "model.keras"
     monkeypatch.setattr(sys, "argv", ["language_model.py", f"--talk={model}"])
     monkeypatch.setattr(sys, "stdin", io.StringIO("a dog\n\na\n"))

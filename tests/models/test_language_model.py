@@ -12,6 +12,7 @@ from keras_s2s.losses import SequenceLoss
 from keras_s2s.metrics import Perplexity
 from keras_s2s.models import InferenceModel
 from keras_s2s.models import LanguageModel
+from keras_s2s.models import ScheduledSampling
 from keras_s2s.models import Seq2Seq
 from keras_s2s.models import TextToText
 from keras_s2s.tokenizers import WordTokenizer
@@ -233,6 +234,10 @@ def test_what_does_not_fit_is_named():
     with pytest.raises(ValueError, match="`batch_size` must be None where no"):
         LanguageModel(make_decoder(), batch_size=2)
     model, other = make_model(2), Stream(DOCUMENTS, 3, 4)
+    with pytest.raises(ValueError, match="`r_drop` must be 0 where the state"):
+        model.compile("sgd", loss=SequenceLoss(), r_drop=1.0)
+    with pytest.raises(ValueError, match="`scheduled_sampling` must be None"):
+        model.compile("sgd", scheduled_sampling=ScheduledSampling(0.5))
     model.compile("sgd", loss=SequenceLoss())
     rule = "`batch_size` must be that of the model, 2. Received: batch_size=3"
     for use in (model.fit, model.evaluate, model.predict):
