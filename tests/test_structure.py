@@ -73,6 +73,7 @@ EXTRAS = {
 PUBLIC_NAMES = {
     "callbacks": ["GenerationMetrics"],
     "data": [
+        "AlignedPairs",
         "ImagePairs",
         "SequencePairs",
         "TextPairs",

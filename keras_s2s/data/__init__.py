@@ -1,12 +1,14 @@
 """Pairs to batches: what `fit` trains on."""
 
 from keras_s2s.batching import pad_rows
+from keras_s2s.data.alignments import AlignedPairs
 from keras_s2s.data.images import ImagePairs
 from keras_s2s.data.pairs import SequencePairs
 from keras_s2s.data.texts import TextPairs
 from keras_s2s.tokenizers import read_lines
 
 __all__ = [
+    "AlignedPairs",
     "ImagePairs",
     "SequencePairs",
     "TextPairs",
