@@ -88,6 +88,7 @@ PUBLIC_NAMES = {
         "Resume",
     ],
     "data": [
+        "AlignedPairs",
         "ImagePairs",
         "SequencePairs",
         "Stream",

@@ -1,6 +1,7 @@
 """Pairs and streams to batches: what `fit` trains on."""
 
 from keras_s2s.batching import pad_rows
+from keras_s2s.data.alignments import AlignedPairs
 from keras_s2s.data.images import ImagePairs
 from keras_s2s.data.pairs import SequencePairs
 from keras_s2s.data.stream import Stream
@@ -10,6 +11,7 @@ from keras_s2s.data.token_files import tokenize_file
 from keras_s2s.tokenizers import read_lines
 
 __all__ = [
+    "AlignedPairs",
     "ImagePairs",
     "SequencePairs",
     "Stream",

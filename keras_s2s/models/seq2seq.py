@@ -128,12 +128,13 @@ class Seq2Seq(TrainingModel):
         token: alpha of Liang et al., 2021, https://arxiv.org/abs/2106.14448,
         who take 5. With `SequenceLoss`, whose normalizer counts each half,
         half of theirs: the mean of both losses, not the sum. A step takes
-        about twice the time; evaluation is as without.
+        two to three times as long; evaluation is as without.
 
         `guided_alignment` > 0 adds that times the cross-entropy of the
         attention weights, in each token's share of the loss. The inputs then
         hold `alignments`, float `(B, T, S)`: which positions of the memory
-        each label comes from, of sum 1, or of sum 0 where nobody knows.
+        each label comes from, of sum 1, or of sum 0 where nobody knows;
+        `data.AlignedPairs` makes them.
         Evaluation does without. Chen et al., 2016,
         https://arxiv.org/abs/1607.01628
 
