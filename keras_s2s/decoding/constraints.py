@@ -1,6 +1,7 @@
 """Constraints: what a search must not generate, or should less often."""
 
 import math
+from collections.abc import Callable
 from collections.abc import Sequence
 from typing import Any
 from typing import TypeAlias
@@ -10,6 +11,7 @@ import numpy as np
 from keras import ops
 
 from keras_s2s import checks
+from keras_s2s.decoding.candidates import gather_beams
 from keras_s2s.decoding.constraint import Constraint
 from keras_s2s.decoding.constraint import Hypotheses
 
@@ -90,8 +92,7 @@ class RepetitionPenalty(Constraint):
         """Returns `log_probs`, multiplied for what there is already."""
         ids = hypotheses.ids
         there = ops.broadcast_to(hypotheses.is_generated(), ops.shape(ids))
-        found = is_among(ids, there, log_probs)
-        return ops.where(found, log_probs * self.penalty, log_probs)
+        return change(log_probs, ids, there, lambda own: own * self.penalty)
 
     def get_config(self) -> dict[str, Any]:
         """Returns the arguments of the constructor."""
@@ -184,41 +185,51 @@ class MinimumLength(Constraint):
 
     def restrict(self, log_probs: Tensor, hypotheses: Hypotheses) -> Tensor:
         """Returns `log_probs`, -inf for an end token that comes too early."""
-        tokens = ops.arange(log_probs.shape[-1], dtype="int32")
-        too_early = ops.logical_and(
-            ops.equal(tokens, hypotheses.eos_id),
-            ops.less(hypotheses.position + 1, self.length),
-        )
-        return ops.where(too_early, -math.inf, log_probs)
+        too_early = ops.less(hypotheses.position + 1, self.length)
+        ends = ops.full_like(hypotheses.ids[:, :, :1], hypotheses.eos_id)
+        too_early = ops.broadcast_to(too_early, ops.shape(ends))
+        return forbid(log_probs, ends, too_early)
 
     def get_config(self) -> dict[str, Any]:
         """Returns the arguments of the constructor."""
         return {"length": self.length}
 
 
-def is_among(ids: Tensor, counts: Tensor, log_probs: Tensor) -> Tensor:
-    """Returns bool `(B, K, V)`: which tokens are among `ids` that count.
+def change(
+    log_probs: Tensor, ids: Tensor, counts: Tensor, function: Callable
+) -> Tensor:
+    """Returns `log_probs`, changed at the tokens among `ids` that count.
+
+    Only there: to go over a whole vocabulary takes longer.
 
     Args:
-        ids: int32 `(B, K, C)`.
+        log_probs: float `(B, K, V)`.
+        ids: int32 `(B, K, C)`. One that comes twice is changed once.
         counts: bool `(B, K, C)`.
-        log_probs: float `(B, K, V)`. Gives the shape.
+        function: callable, log-probabilities to what takes their place.
     """
     batch_size, beam_size, num_ids = ops.shape(ids)
     size = log_probs.shape[-1]
     rows = batch_size * beam_size
-    # What does not count is marked in a column of its own, cut off again.
-    columns = ops.reshape(ops.where(counts, ids, size), (-1, 1))
+    ids, counts = (ops.reshape(one, (rows, num_ids)) for one in (ids, counts))
+    flat = ops.reshape(log_probs, (rows, size))
+    # What does not count gives way to what does, or, if nothing does, to a
+    # token that keeps its value: no place is written with two values.
+    ids = ops.where(counts, ids, -1)
+    last = ops.max(ids, axis=-1, keepdims=True)
+    ids = ops.maximum(ops.where(counts, ids, last), 0)
+    before = gather_beams(flat, ids)
+    after = ops.where(ops.greater_equal(last, 0), function(before), before)
     numbers = ops.repeat(ops.arange(rows, dtype="int32"), num_ids)
-    places = ops.concatenate([ops.expand_dims(numbers, -1), columns], axis=-1)
-    marks = ops.scatter_update(
-        ops.zeros((rows, size + 1), "bool"),
-        places,
-        ops.ones_like(columns[:, 0], dtype="bool"),
-    )
-    return ops.reshape(marks[:, :size], (batch_size, beam_size, size))
+    places = ops.stack([numbers, ops.reshape(ids, (-1,))], axis=-1)
+    changed = ops.scatter_update(flat, places, ops.reshape(after, (-1,)))
+    return ops.reshape(changed, (batch_size, beam_size, size))
 
 
 def forbid(log_probs: Tensor, ids: Tensor, counts: Tensor) -> Tensor:
     """Returns `log_probs`, -inf for the tokens among `ids` that count."""
-    return ops.where(is_among(ids, counts, log_probs), -math.inf, log_probs)
+
+    def nothing(before: Tensor) -> Tensor:
+        return ops.full_like(before, -math.inf)
+
+    return change(log_probs, ids, counts, nothing)

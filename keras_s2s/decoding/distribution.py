@@ -49,6 +49,8 @@ class Distribution:
 
 
 def normalize(logits: Tensor) -> Tensor:
-    """Logits `(R, V)` -> log-probabilities, all NaN in a row with a NaN."""
-    maximum = ops.max(logits, axis=-1, keepdims=True)
-    return logits - log_normalizer(logits, maximum)
+    """Logits `(R, V)` -> log-probabilities.
+
+    All NaN in a row with a NaN, or in which nothing is legal.
+    """
+    return ops.log_softmax(logits, axis=-1)
