@@ -29,8 +29,9 @@ def test_the_example_runs(monkeypatch, tmp_path, capsys):
     for part, lines in PARTS.items():
         text = "".join(f" {line} \n" for line in lines)
         (tmp_path / f"ptb.{part}.txt").write_text(text, encoding="utf-8")
-    options = ["--epochs=1", "--units=4", "--batch-size=2", "--samples=2"]
+    options = ["--epochs=1", "--units=4", "--num-layers=1", "--samples=2"]
     files = [f"--data={tmp_path}", f"--output={tmp_path}"]
+    options.append("--batch-size=2")
     files.append(f"--resume={tmp_path / 'run'}")
     monkeypatch.setattr(sys, "argv", ["language_model.py", *options, *files])
     language_model.main()
