@@ -88,6 +88,11 @@ class WordTokenizer:
         return cls([word for word, count in best if count >= min_count])
 
     @property
+    def model(self) -> bytes:
+        """What tells it from others: its words, a line each."""
+        return "\n".join(self.words).encode()
+
+    @property
     def vocabulary_size(self) -> int:
         """Number of ids, V, the special ones included, extended ones not."""
         return FIRST_ID + len(self.words)

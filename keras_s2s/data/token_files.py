@@ -19,7 +19,6 @@ import numpy as np
 
 from keras_s2s import checks
 from keras_s2s.batching import Corpus
-from keras_s2s.tokenizers import SentencePieceTokenizer
 from keras_s2s.tokenizers import Tokenizer
 
 # What this module writes: another is refused.
@@ -161,14 +160,10 @@ def _begin(
     path: Path, tokenizer: Tokenizer, folder: Path, add_eos: bool
 ) -> dict[str, Any]:
     """Returns the index of what is there already, or of nothing."""
-    if isinstance(tokenizer, SentencePieceTokenizer):
-        model = tokenizer.model
-    else:
-        model = json.dumps(tokenizer.get_config()["words"]).encode()
     made_of = {
         "text": path.name,
         "text_bytes": path.stat().st_size,
-        "tokenizer": hashlib.sha256(model).hexdigest(),
+        "tokenizer": hashlib.sha256(tokenizer.model).hexdigest(),
         "add_eos": add_eos,
     }
     if (folder / INDEX).exists():

@@ -188,9 +188,8 @@ def _check_tokenizers(name: str, model: Any, known: dict[str, Any]) -> None:
     """Refuses a text model of other tokenizers than those known already."""
     for side in ("source_tokenizer", "target_tokenizer"):
         if hasattr(model, side):
-            tokenizer = getattr(model, side)
-            config = keras.saving.serialize_keras_object(tokenizer)
-            if known.setdefault(side, config) != config:
+            content = getattr(model, side).model
+            if known.setdefault(side, content) != content:
                 rule = f"of the {side} of the text models before it"
                 checks.fail(name, rule, model.name)
 

@@ -166,8 +166,14 @@ def test_text_models_of_the_same_tokenizers_write_together():
     found = TextToText(inference, other, other).generate(TEXTS)
     best = inference.predict(other.encode(TEXTS[:1], add_eos=True), verbose=0)
     assert found[0] == other.decode(best["ids"][:, 0])[0]
-    letters = s2s.tokenizers.WordTokenizer.train(TEXTS)
-    changed = TextToText(InferenceModel(second, max_length=4), other, letters)
+    # The same model under another name; and another model.
+    copy = s2s.tokenizers.SentencePieceTokenizer(other.model)
+    second = InferenceModel(second, max_length=4)
+    Ensemble([text, TextToText(second, copy, copy)])
+    letters = s2s.tokenizers.SentencePieceTokenizer.train(
+        ["other letters"], vocabulary_size=14, model_type="char"
+    )
+    changed = TextToText(second, copy, letters)
     with pytest.raises(ValueError, match=r"`models\[1\]` must be of the targe"):
         Ensemble([text, changed])
 
