@@ -164,6 +164,7 @@ def test_other_folders_are_refused(path, tokenizer, tmp_path):
         (b"a\nb\n\xff\n", "`path` must be a file of UTF-8 text.*After line"),
         (gzip.compress(b"a dog\n" * 9)[:-9], "`path` must be a whole file"),
     ],
+    ids=["nothing", "an empty line", "no UTF-8", "damaged"],
 )
 def test_bad_texts_are_refused(data, rule, tmp_path, tokenizer):
     path = tmp_path / "text"
