@@ -11,6 +11,7 @@ from keras_s2s.models import Seq2Seq
 from tests import laws
 from tests import numerics
 from tests import pairs
+from tests.layers import test_parallel_encoder as several
 
 SEARCHES = {
     "greedy": decoding.GreedySearch(),
@@ -37,7 +38,7 @@ def test_a_score_is_that_of_the_search(name, search):
     inference = InferenceModel(
         pairs.model_of(name), SEARCHES[search], max_length=6
     )
-    expected = inference.predict(source_ids, verbose=0)
+    expected = numerics.numpy(inference(source_ids))
     for n in range(expected["ids"].shape[1]):
         found = inference.score(source_ids, expected["ids"][:, n], verbose=0)
         assert set(found) == {"scores", "lengths", "token_scores"}
@@ -108,15 +109,9 @@ def test_captions_of_vectors_are_scored():
 
 
 def test_targets_of_several_sources_are_scored():
-    encoders = {
-        name: pairs.make_layers("default")[0] for name in ("one", "two")
-    }
-    decoder = layers.RNNDecoder(11, 4, 5)
-    model = Seq2Seq(layers.ParallelEncoder(encoders), decoder)
+    model, sources = several.model_of_two(), several.SOURCES
     inference = InferenceModel(model, SEARCHES["greedy"], max_length=6)
-    ids = pairs.sentences()[0]
-    sources = {"one": ids, "two": ids[:, :3]}
-    expected = inference.predict(sources, verbose=0)
+    expected = numerics.numpy(inference(sources))
     found = inference.score(sources, expected["ids"][:, 0], 2, verbose=0)
     numerics.assert_close(found["scores"], expected["scores"][:, 0], 1e-5)
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests import backend_laws
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 BACKENDS = ("jax", "torch")
 
 
