@@ -42,7 +42,8 @@ for name in inputs["names"]:
     logits = model({k: np.array(inputs[k], "int32") for k in inputs["ids"]})
     results[f"{name}-model"] = keras.ops.convert_to_numpy(logits).tolist()
     inference = keras.saving.load_model(f"{folder}/{name}-inference.keras")
-    found = inference.predict(inputs["source_ids"], verbose=0)
+    found = inference(as_arrays(inputs["source_ids"]))
+    found = {k: keras.ops.convert_to_numpy(v) for k, v in found.items()}
     results[f"{name}-inference"] = {k: v.tolist() for k, v in found.items()}
 for name in ("to_many", "of_many", "ensemble", "prompts"):
     model = keras.saving.load_model(f"{folder}/{name}.keras")
