@@ -146,6 +146,7 @@ PUBLIC_NAMES = {
     "models": [
         "Ensemble",
         "Forecaster",
+        "Hypothesis",
         "ImageToText",
         "InferenceModel",
         "LanguageModel",

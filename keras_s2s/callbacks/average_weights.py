@@ -11,6 +11,8 @@ from keras_s2s.checks import fail
 class AverageWeights(keras.callbacks.Callback):
     """Ends `fit` with the mean of the weights after some of its epochs.
 
+    Of this call of `fit`: epochs before one that was resumed do not count.
+
     Args:
         num_epochs: int > 0. How many epochs count. All float weights of each
             are kept in memory. Default: 5.

@@ -75,6 +75,12 @@ class Resume(keras.callbacks.Callback):
         if hasattr(self.data, "epoch"):
             self.data.epoch = epoch
 
+    def on_epoch_begin(
+        self, epoch: int, logs: dict[str, float] | None = None
+    ) -> None:
+        # `fit` has read it; another one, after this is stopped, must not.
+        self.model._initial_epoch = None
+
     def on_epoch_end(
         self, epoch: int, logs: dict[str, float] | None = None
     ) -> None:

@@ -115,7 +115,8 @@ def tokenize_file(
     It holds some ten thousand lines at a time, and uses all processors where
     the tokenizer does, as SentencePiece. Stopped at any moment, by a full disk
     or a kill, the same call goes on with the line that it had come to; when
-    all is there, it only opens it.
+    all is there, it only opens it. The same text is one of the same name and
+    size.
 
     Args:
         path: str or path. UTF-8 text, plain or gzip; no line empty.

@@ -3,6 +3,7 @@
 from keras_s2s.models.averaging import average_models
 from keras_s2s.models.ensemble import Ensemble
 from keras_s2s.models.forecaster import Forecaster
+from keras_s2s.models.hypothesis import Hypothesis
 from keras_s2s.models.image_to_text import ImageToText
 from keras_s2s.models.inference import InferenceModel
 from keras_s2s.models.language_model import LanguageModel
@@ -15,6 +16,7 @@ from keras_s2s.models.text_to_text import TextToText
 __all__ = [
     "Ensemble",
     "Forecaster",
+    "Hypothesis",
     "ImageToText",
     "InferenceModel",
     "LanguageModel",

@@ -87,6 +87,20 @@ def test_it_ends_as_if_it_had_not_been_stopped(epoch, tmp_path):
         np.testing.assert_array_equal(one, other)
 
 
+def test_a_stopped_fit_leaves_the_next_one_alone(tmp_path):
+    fit(tmp_path, epochs=1)
+    model, data = make_model(), SequencePairs(TARGETS, TARGETS, batch_size=2)
+    model.compile(
+        keras.optimizers.Adam(0.1),
+        loss=s2s.losses.SequenceLoss(),
+        run_eagerly=keras.backend.backend() == "tensorflow",
+    )
+    with pytest.raises(KeyboardInterrupt):
+        callbacks = [Stop(1), Resume(tmp_path, data)]
+        model.fit(data, epochs=2, callbacks=callbacks, verbose=0)
+    assert model.fit(data, epochs=1, verbose=0).epoch == [0]
+
+
 def test_what_a_program_sets_anew_holds(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         fit(tmp_path, Stop(2))
