@@ -11,9 +11,11 @@ import numpy as np
 from keras import ops
 
 from keras_s2s import checks
+from keras_s2s.decoding.candidates import gather_beams
 from keras_s2s.decoding.candidates import write_step
 from keras_s2s.decoding.constraint import Constraint
 from keras_s2s.decoding.distribution import Distribution
+from keras_s2s.decoding.expansion import add_alignment
 from keras_s2s.decoding.expansion import first_carry
 from keras_s2s.decoding.expansion import merge_pool
 from keras_s2s.decoding.expansion import propose
@@ -23,8 +25,7 @@ from keras_s2s.decoding.groups import discourage
 from keras_s2s.decoding.groups import join_groups
 from keras_s2s.decoding.groups import take_group
 from keras_s2s.decoding.penalties import LENGTH_PENALTIES
-from keras_s2s.decoding.penalties import length_penalty_table
-from keras_s2s.decoding.penalties import reachable_penalty_table
+from keras_s2s.decoding.ranking import Ranking
 from keras_s2s.decoding.rows import search_rows
 from keras_s2s.decoding.search import Search
 from keras_s2s.decoding.search import Stepper
@@ -44,16 +45,19 @@ class BeamSearch(Search):
     the pool and never changes again; only a better one pushes it out. The
     best K of the other candidates stay open. A sentence is done as soon as
     no open hypothesis can enter the full pool any more: its log-probability
-    only falls, so the best it can still reach is that over the largest
-    penalty of the lengths ahead. The result is that of searching to
-    `max_length`.
+    only falls, so the best it can still reach is what that would score with
+    one of the lengths ahead and all covered. The result is that of searching
+    to `max_length`.
 
     A finished hypothesis is ranked by its log-probability over its length
     penalty, with L its length in generated tokens: 1 for `"none"`,
-    ((5 + L) / 6) ** alpha for `"gnmt"`, L ** alpha for `"power"`. Hypotheses
-    still open at `max_length` come without an end token, behind every
-    finished one, scored likewise. `token_scores` sum to the log-probability,
-    without a penalty. Equal scores keep the order of beams and ids.
+    ((5 + L) / 6) ** alpha for `"gnmt"`, L ** alpha for `"power"`. To that may
+    be added `word_reward` times L, and `coverage_penalty` times the sum, over
+    the positions of the memory, of log(min(a, 1)), where a is the attention
+    that a position got in all steps: less if part of a source was left out.
+    Hypotheses still open at `max_length` come without an end token, behind
+    every finished one, scored likewise. `token_scores` sum to the
+    log-probability alone. Equal scores keep the order of beams and ids.
 
     With `beam_size=1` it is greedy search: the first end token ends a
     sentence, though its runner-up might have ended better.
@@ -81,6 +85,13 @@ class BeamSearch(Search):
         num_groups: int > 0, a divisor of K. G. Default: 1.
         diversity: float >= 0, nats. What a token costs for each beam of an
             earlier group that got it at the same step. Default: 0.5.
+        word_reward: float, nats. Added to the score for each token that L
+            counts; below 0 it favours short hypotheses. Default: 0.0.
+        coverage_penalty: float >= 0. Weight of what was left out; above 0
+            only for decoders with an `alignment` in their state. A position
+            that got less than 1e-7 counts as that. Default: 0.0.
+        offset: float > 0, tokens. What `"gnmt"` adds to L: its penalty is
+            ((offset + L) / (offset + 1)) ** alpha. Default: 5.0.
 
     Raises:
         ValueError, TypeError: an argument is not as stated above.
@@ -95,9 +106,10 @@ class BeamSearch(Search):
     ... )
 
     Source: Wu et al., 2016, section 7, https://arxiv.org/abs/1609.08144
-    (length penalty); Huang et al., 2017, section 3,
-    https://aclanthology.org/D17-1227 (when to stop); Vijayakumar et al.,
-    2018, https://arxiv.org/abs/1610.02424 (groups, Hamming diversity)
+    (length and coverage penalty); Huang et al., 2017, section 3,
+    https://aclanthology.org/D17-1227 (when to stop, word reward);
+    Vijayakumar et al., 2018, https://arxiv.org/abs/1610.02424 (groups,
+    Hamming diversity)
     """
 
     def __init__(
@@ -111,12 +123,19 @@ class BeamSearch(Search):
         constraints: Sequence[Constraint] | None = None,
         num_groups: int = 1,
         diversity: float = 0.5,
+        word_reward: float = 0.0,
+        coverage_penalty: float = 0.0,
+        offset: float = 5.0,
     ):
         super().__init__(constraints)
         checks.check_positive("beam_size", beam_size)
         checks.check_option("length_penalty", length_penalty, LENGTH_PENALTIES)
+        for name, value in (("alpha", alpha), ("word_reward", word_reward)):
+            checks.check_number(
+                name, value, open_minimum=True, open_maximum=True
+            )
         checks.check_number(
-            "alpha", alpha, open_minimum=True, open_maximum=True
+            "offset", offset, 0.0, open_minimum=True, open_maximum=True
         )
         checks.check_instance("count_eos", count_eos, bool, "True or False")
         checks.check_instance(
@@ -130,7 +149,11 @@ class BeamSearch(Search):
         if beam_size % num_groups:
             rule = f"a divisor of `beam_size`, {beam_size}"
             checks.fail("num_groups", rule, num_groups)
-        checks.check_number("diversity", diversity, 0.0, open_maximum=True)
+        for name, value in (
+            ("diversity", diversity),
+            ("coverage_penalty", coverage_penalty),
+        ):
+            checks.check_number(name, value, 0.0, open_maximum=True)
         self.beam_size = beam_size
         self.length_penalty = length_penalty
         self.alpha = alpha
@@ -139,30 +162,41 @@ class BeamSearch(Search):
         self.num_hypotheses = num_hypotheses
         self.num_groups = num_groups
         self.diversity = diversity
+        self.word_reward = word_reward
+        self.coverage_penalty = coverage_penalty
+        self.offset = offset
+
+    @property
+    def reads_alignments(self) -> bool:
+        """Whether alignments are part of the scores."""
+        return self.coverage_penalty > 0.0
 
     def run(self, stepper: Stepper, task: Task) -> dict[str, Tensor]:
         """Returns what `search` returns, its arguments being checked."""
-        penalties = length_penalty_table(
-            self.length_penalty, self.alpha, task.max_length, self.count_eos
-        )
-        # No end token to leave out: an open hypothesis counts all its tokens.
-        open_penalty = length_penalty_table(
-            self.length_penalty, self.alpha, task.max_length
-        )[-1]
+        ranking = self._make_ranking(task.max_length, task.memory_mask)
         if self.beam_size == 1:
-            return run_greedy(stepper, task, penalties, open_penalty)
-        last = self._loop(stepper, task, penalties)
-        return self._read(last, open_penalty, task)
+            return run_greedy(stepper, task, ranking)
+        last = self._loop(stepper, task, ranking)
+        return self._read(last, ranking, task)
+
+    def _make_ranking(self, max_length: int, mask: Any = None) -> Ranking:
+        return Ranking(
+            self.length_penalty,
+            self.alpha,
+            self.offset,
+            self.count_eos,
+            self.word_reward,
+            self.coverage_penalty,
+            max_length,
+            mask,
+        )
 
     def _split(self, task: Task) -> list[Task]:
         """Returns what each group is asked for."""
         size = self.beam_size // self.num_groups
         return [dataclasses.replace(task, beam_size=size)] * self.num_groups
 
-    def _loop(self, stepper: Stepper, task: Task, penalties: Any) -> dict:
-        reachable = ops.convert_to_tensor(reachable_penalty_table(penalties))
-        penalties = ops.convert_to_tensor(penalties)
-
+    def _loop(self, stepper: Stepper, task: Task, ranking: Ranking) -> dict:
         def goes_on(carry):
             is_open = [
                 ops.any(ops.greater(group["open_scores"], -math.inf))
@@ -176,15 +210,17 @@ class BeamSearch(Search):
             distribution, leaves, alignment = stepper(
                 carry["tokens"], carry["leaves"], position
             )
-            # The last step leaves no length ahead, and no use for a bound.
-            ahead = ops.minimum(position + 1, task.max_length - 1)
-            divisors = (
-                ops.take(penalties, position + 1, axis=0),
-                ops.take(reachable, ahead, axis=0),
+            attention = covered = None
+            if task.reads_alignments:
+                attention = add_alignment(carry["attention"], alignment)
+                covered = ranking.cover(attention)
+            extended = self._extend_groups(
+                carry, distribution, covered, ranking, task
             )
-            extended = self._extend_groups(carry, distribution, divisors, task)
             beams = extended.pop("beams")
             extended["leaves"] = stepper.reorder(leaves, beams)
+            if task.reads_alignments:
+                extended["attention"] = gather_beams(attention, beams)
             if task.record_alignments:
                 extended["alignments"] = write_step(
                     carry["alignments"], position, alignment
@@ -198,7 +234,8 @@ class BeamSearch(Search):
         self,
         carry: dict,
         distribution: Distribution,
-        divisors: tuple[Tensor, Tensor],
+        covered: Tensor | None,
+        ranking: Ranking,
         task: Task,
     ) -> dict:
         """Returns the next carry, without what is of the step, and `beams`,
@@ -211,13 +248,20 @@ class BeamSearch(Search):
             if number > 0:
                 own = discourage(own, taken * self.diversity, part)
             candidates, extended, chosen = propose(group, own, position, part)
-            extended |= merge_pool(
-                group, candidates, position, divisors[0], part
+            first = number * part.beam_size
+            its_own = None
+            if covered is not None:
+                parents = candidates["records"] % part.beam_size + first
+                its_own = gather_beams(covered, parents)
+            scores = ranking.score(
+                candidates["scores"], position + 1, covered=its_own
             )
-            extended["open_scores"] = self._close_done(extended, divisors[1])
+            extended |= merge_pool(group, candidates, scores, position, part)
+            extended["open_scores"] = self._close_done(
+                extended, position + 1, ranking
+            )
             groups.append(extended)
             tokens.append(chosen // part.beam_size)
-            first = number * part.beam_size
             beams.append(chosen % part.beam_size + first)
             if number < self.num_groups - 1:
                 is_open = ops.greater(extended["open_scores"], -math.inf)
@@ -229,45 +273,59 @@ class BeamSearch(Search):
             "beams": ops.concatenate(beams, axis=1),
         }
 
-    def _close_done(self, group: dict, largest_penalty: Tensor) -> Tensor:
+    def _close_done(
+        self, group: dict, length: Tensor, ranking: Ranking
+    ) -> Tensor:
         """Returns the open scores, all -inf in a sentence that is done."""
         open_scores = group["open_scores"]
         worst = group["pool_scores"][:, -1:]
         done = ops.greater(worst, -math.inf)
         if not self.early_stopping:
-            reach = open_scores[:, :1] / largest_penalty
+            reach = ranking.reach(open_scores[:, :1], length)
             done = ops.logical_and(done, ops.less_equal(reach, worst))
         return ops.where(done, -math.inf, open_scores)
 
     def _read(
-        self, last: dict, open_penalty: float, task: Task
+        self, last: dict, ranking: Ranking, task: Task
     ) -> dict[str, Tensor]:
         """Returns the best hypotheses of what the loop ended with."""
         results, finished = [], []
         for number, part in enumerate(self._split(task)):
             size = part.beam_size
             group = {**last["groups"][number], "position": last["position"]}
+            own = slice(number * size, (number + 1) * size)
             if task.record_alignments:
-                own = slice(number * size, (number + 1) * size)
                 group["alignments"] = last["alignments"][:, own]
+            covered = None
+            if task.reads_alignments:
+                covered = ranking.cover(last["attention"][:, own])
+            open_scores = ranking.score(
+                group["open_scores"], task.max_length, False, covered
+            )
             count = min(self.num_hypotheses, size)
-            ends = rank_ends(group, open_penalty, count, part)
+            ends = rank_ends(group, open_scores, count, part)
             results.append(trace_back(group, ends, part))
             finished.append(ops.equal(ends["ids"], task.eos_id))
         return join_groups(results, finished, self.num_hypotheses)
 
     def rank(
-        self, log_probs: np.ndarray, lengths: np.ndarray, finished: np.ndarray
+        self,
+        log_probs: np.ndarray,
+        lengths: np.ndarray,
+        finished: np.ndarray,
+        attention: np.ndarray | None = None,
+        mask: np.ndarray | None = None,
     ) -> np.ndarray:
-        """Returns `log_probs` over the penalties of their lengths."""
-        longest = int(np.max(lengths, initial=0))
+        """Returns what a search scores hypotheses with, of any length."""
+        ranking = self._make_ranking(int(np.max(lengths, initial=0)), mask)
+        covered = None if attention is None else ranking.cover(attention)
         own, of_open = (
-            length_penalty_table(
-                self.length_penalty, self.alpha, longest, count_eos
-            )[lengths]
-            for count_eos in (self.count_eos, True)
+            ops.convert_to_numpy(
+                ranking.score(log_probs, lengths, has_end, covered)
+            )
+            for has_end in (True, False)
         )
-        return log_probs / np.where(finished, own, of_open)
+        return np.where(finished, own, of_open)
 
     def get_config(self) -> dict[str, Any]:
         """Returns the arguments of the constructor."""
@@ -280,16 +338,29 @@ class BeamSearch(Search):
             "num_hypotheses": self.num_hypotheses,
             "num_groups": self.num_groups,
             "diversity": self.diversity,
+            "word_reward": self.word_reward,
+            "coverage_penalty": self.coverage_penalty,
+            "offset": self.offset,
         }
         return {**config, **super().get_config()}
 
 
 def run_greedy(
-    stepper: Stepper, task: Task, penalties: Any, open_penalty: Any
+    stepper: Stepper, task: Task, ranking: Ranking
 ) -> dict[str, Tensor]:
-    """Returns greedy search's result, its scores over their penalties."""
-    result = search_rows(stepper, choose_best, task)
-    finished = result.pop("finished")
-    own = ops.take(penalties, result["lengths"], axis=0)
-    result["scores"] = result["scores"] / ops.where(finished, own, open_penalty)
+    """Returns greedy search's result, scored as beam search scores."""
+    recording = task.record_alignments or task.reads_alignments
+    own_task = dataclasses.replace(task, record_alignments=recording)
+    result = search_rows(stepper, choose_best, own_task)
+    covered = None
+    if task.reads_alignments:
+        covered = ranking.cover(ops.sum(result["alignments"], axis=2))
+    if not task.record_alignments:
+        result.pop("alignments", None)
+    log_probs, lengths = result["scores"], result["lengths"]
+    result["scores"] = ops.where(
+        result.pop("finished"),
+        ranking.score(log_probs, lengths, True, covered),
+        ranking.score(log_probs, lengths, False, covered),
+    )
     return result

@@ -130,6 +130,18 @@ def best_first(scores: Tensor, count: int) -> Tensor:
     return ops.cast(order[:, :count], "int32")
 
 
+def best_of_classes(classes: Tensor, scores: Tensor, count: int) -> Tensor:
+    """As `best_first`, but whatever its score, a higher class comes first.
+
+    Args:
+        classes, scores: float `(B, C)`.
+        count: int in [1, C].
+    """
+    order = best_first(scores, scores.shape[1])
+    best = best_first(gather_beams(classes, order), count)
+    return gather_beams(order, best)
+
+
 def gather_beams(values: Tensor, places: Tensor) -> Tensor:
     """Picks along the second axis, with one gather on a flat first axis.
 

@@ -29,7 +29,15 @@ def first_carry(stepper: Stepper, task: Task, parts: list[Task]) -> dict:
     if task.record_alignments:
         axes = (task.max_length, stepper.alignment_length)
         carry["alignments"] = task.full(0.0, "float32", *axes)
+    if task.reads_alignments:
+        length = stepper.alignment_length
+        carry["attention"] = task.full(0.0, "float32", length)
     return carry
+
+
+def add_alignment(attention: Tensor, alignment: Tensor) -> Tensor:
+    """Adds `(B, K, S)` to `(B, K, S)`, whose shape is that of a loop."""
+    return ops.reshape(attention + alignment, ops.shape(attention))
 
 
 def first_group(task: Task) -> dict:
@@ -102,18 +110,17 @@ def find_candidates(
 def merge_pool(
     group: dict,
     candidates: dict,
+    scores: Tensor,
     position: Tensor,
-    penalty: Tensor,
     task: Task,
 ) -> dict:
     """Returns the best K of the pool and of the newly finished hypotheses.
 
     Those in the pool come first, so that of equals the older one stays.
+    `scores`, `(B, C)`, are what ranks the candidates once they have ended.
     """
     size = task.beam_size
-    scores = ops.where(
-        candidates["ended"], candidates["scores"] / penalty, -math.inf
-    )
+    scores = ops.where(candidates["ended"], scores, -math.inf)
     ends = candidates["records"] % size + position * size
     scores = ops.concatenate([group["pool_scores"], scores[:, :size]], 1)
     ends = ops.concatenate([group["pool_ends"], ends[:, :size]], 1)

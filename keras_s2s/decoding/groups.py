@@ -5,7 +5,7 @@ from typing import TypeAlias
 
 from keras import ops
 
-from keras_s2s.decoding.candidates import best_first
+from keras_s2s.decoding.candidates import best_of_classes
 from keras_s2s.decoding.candidates import gather_beams
 from keras_s2s.decoding.distribution import Distribution
 from keras_s2s.decoding.distribution import normalize
@@ -85,9 +85,7 @@ def join_groups(
         for name in results[0]
     }
     # 2: finished, 1: open, 0: no hypothesis.
-    ranks = ops.cast(ops.concatenate(finished, axis=1), "float32")
-    ranks = ranks + ops.cast(ops.greater(joined["lengths"], 0), "float32")
-    order = best_first(joined["scores"], joined["scores"].shape[1])
-    ranks = best_first(gather_beams(ranks, order), num_hypotheses)
-    order = gather_beams(order, ranks)
+    classes = ops.cast(ops.concatenate(finished, axis=1), "float32")
+    classes = classes + ops.cast(ops.greater(joined["lengths"], 0), "float32")
+    order = best_of_classes(classes, joined["scores"], num_hypotheses)
     return {name: gather_beams(part, order) for name, part in joined.items()}

@@ -5,20 +5,22 @@ import numpy as np
 from keras_s2s import checks
 
 
-def no_penalty(length: np.ndarray, alpha: float) -> np.ndarray:
+def no_penalty(length: np.ndarray, alpha: float, offset: float) -> np.ndarray:
     """Returns 1 for every length: scores stay log-probabilities."""
     return np.ones_like(length)
 
 
-def gnmt_penalty(length: np.ndarray, alpha: float) -> np.ndarray:
-    """Returns ((5 + length) / 6) ** alpha.
+def gnmt_penalty(length: np.ndarray, alpha: float, offset: float) -> np.ndarray:
+    """Returns ((offset + length) / (offset + 1)) ** alpha; Wu et al. add 5.
 
     Source: Wu et al., 2016, equation 14, https://arxiv.org/abs/1609.08144
     """
-    return ((5.0 + length) / 6.0) ** alpha
+    return ((offset + length) / (offset + 1.0)) ** alpha
 
 
-def power_penalty(length: np.ndarray, alpha: float) -> np.ndarray:
+def power_penalty(
+    length: np.ndarray, alpha: float, offset: float
+) -> np.ndarray:
     """Returns length ** alpha, a length of 0 counting as 1."""
     return np.maximum(length, 1.0) ** alpha
 
@@ -31,7 +33,11 @@ LENGTH_PENALTIES = {
 
 
 def length_penalty_table(
-    name: str, alpha: float, max_length: int, count_eos: bool = True
+    name: str,
+    alpha: float,
+    max_length: int,
+    count_eos: bool = True,
+    offset: float = 5.0,
 ) -> np.ndarray:
     """Returns the divisor of a finished hypothesis of each length.
 
@@ -43,6 +49,8 @@ def length_penalty_table(
             token included.
         count_eos: bool. Whether the length in the formula counts the end
             token. Default: True.
+        offset: float > 0, tokens. What `"gnmt"` adds to the length.
+            Default: 5.0.
 
     Returns:
         Float32 `(max_length + 1,)`, each value > 0. Entry n belongs to n
@@ -57,9 +65,14 @@ def length_penalty_table(
     array([1., 1., 1., 2.], dtype=float32)
     """
     checks.check_option("length_penalty", name, LENGTH_PENALTIES)
+    length = count_lengths(max_length, count_eos)
+    return LENGTH_PENALTIES[name](length, alpha, offset).astype("float32")
+
+
+def count_lengths(max_length: int, count_eos: bool) -> np.ndarray:
+    """Returns float64 `(max_length + 1,)`: what a length counts as."""
     generated = np.arange(max_length + 1, dtype="float64")
-    length = generated if count_eos else np.maximum(generated - 1.0, 0.0)
-    return LENGTH_PENALTIES[name](length, alpha).astype("float32")
+    return generated if count_eos else np.maximum(generated - 1.0, 0.0)
 
 
 def reachable_penalty_table(penalties: np.ndarray) -> np.ndarray:

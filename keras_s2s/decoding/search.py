@@ -34,6 +34,8 @@ class Task:
     eos_id: int
     pad_id: int
     record_alignments: bool
+    reads_alignments: bool = False
+    memory_mask: Any = None
 
     def full(self, value: Any, dtype: str, *axes: Any) -> Tensor:
         """Returns a tensor `(B, K, *axes)` filled with `value`."""
@@ -91,7 +93,7 @@ class Stepper:
                     f"made of tensors (B, {task.beam_size}, ...)",
                     tuple(leaf.shape),
                 )
-        if task.record_alignments:
+        if task.record_alignments or task.reads_alignments:
             self.alignment_length = ops.shape(alignment_of(state))[2]
         if constraints:
             self.leaves.append(task.full(task.pad_id, "int32", task.max_length))
@@ -111,7 +113,7 @@ class Stepper:
         logits = ops.reshape(logits, (rows, logits.shape[-1]))
         logits = ops.cast(logits, "float32")
         alignment = None
-        if self.task.record_alignments:
+        if self.task.record_alignments or self.task.reads_alignments:
             alignment = ops.cast(alignment_of(state), "float32")
         flat = keras.tree.flatten(state)
         if len(flat) != len(self.first):
@@ -174,7 +176,8 @@ def alignment_of(state: Any) -> Tensor:
         names = list(state) if isinstance(state, dict) else type(state)
         checks.fail(
             "state",
-            "a dict with an entry `alignment` to record alignments",
+            "a dict with an entry `alignment`, for a search that records or "
+            "weighs alignments",
             names,
         )
     return state["alignment"]
@@ -193,8 +196,10 @@ class Search:
     Attributes:
         beam_size: int > 0. K, the size of the beam axis of the state.
         num_hypotheses: int > 0. N, how many come back for a sentence.
+        reads_alignments: bool. Whether alignments are part of the scores.
     """
 
+    reads_alignments = False
     beam_size: int
     num_hypotheses: int
 
@@ -213,6 +218,7 @@ class Search:
         eos_id: int,
         pad_id: int,
         record_alignments: bool = False,
+        memory_mask: Any = None,
     ) -> dict[str, Tensor]:
         """Searches for the best hypotheses of each sentence of a batch.
 
@@ -242,6 +248,9 @@ class Search:
             record_alignments: bool. Whether to record the entry `alignment`
                 `(B, K, S)` of the state dict that follows each step. No
                 step may read it. Default: False.
+            memory_mask: bool `(B, S)`. Which positions of an alignment are
+                real; the others are not there to be covered. Default: None,
+                all.
 
         Returns:
             A dict, hypotheses best first, finished before unfinished:
@@ -274,6 +283,8 @@ class Search:
             eos_id,
             pad_id,
             record_alignments,
+            self.reads_alignments,
+            memory_mask,
         )
         stepper = Stepper(step, state, context, task, self.constraints)
         return self.run(stepper, task)
@@ -283,7 +294,12 @@ class Search:
         raise NotImplementedError
 
     def rank(
-        self, log_probs: np.ndarray, lengths: np.ndarray, finished: np.ndarray
+        self,
+        log_probs: np.ndarray,
+        lengths: np.ndarray,
+        finished: np.ndarray,
+        attention: np.ndarray | None = None,
+        mask: np.ndarray | None = None,
     ) -> np.ndarray:
         """Returns the scores of whole hypotheses, `(B,)`: what ranks them.
 
@@ -291,6 +307,9 @@ class Search:
             log_probs: float `(B,)`, nats.
             lengths: int `(B,)`. Tokens, the end token included.
             finished: bool `(B,)`. Whether there is an end token.
+            attention: float `(B, S)`. The sums of their alignments; for a
+                search that `reads_alignments`. Default: None.
+            mask: bool `(B, S)`. Which positions are real. Default: None, all.
         """
         return log_probs
 

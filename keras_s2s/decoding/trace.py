@@ -4,9 +4,10 @@ import math
 from typing import Any
 from typing import TypeAlias
 
+import numpy as np
 from keras import ops
 
-from keras_s2s.decoding.candidates import best_first
+from keras_s2s.decoding.candidates import best_of_classes
 from keras_s2s.decoding.candidates import gather_beams
 from keras_s2s.decoding.search import Task
 
@@ -14,14 +15,14 @@ Tensor: TypeAlias = Any
 
 
 def rank_ends(
-    last: dict, open_penalty: float, num_hypotheses: int, task: Task
+    last: dict, open_scores: Tensor, num_hypotheses: int, task: Task
 ) -> dict[str, Tensor]:
     """Returns where the best N hypotheses end: finished first, then open.
 
     Args:
         last: dict. What the loop of a beam search ended with. There are open
             hypotheses only if it took all `max_length` steps.
-        open_penalty: float > 0. Divisor of their log-probabilities.
+        open_scores: float `(B, K)`. What ranks those, -inf where none is.
         num_hypotheses: int. N.
         task: Task.
 
@@ -34,7 +35,6 @@ def rank_ends(
     pool_ends = last["pool_ends"]
     records = last["records"][:, :, -1]
     full_length = ops.full_like(records, task.max_length)
-    open_scores = last["open_scores"] / open_penalty
     both = {
         "scores": [last["pool_scores"], open_scores],
         "lengths": [pool_ends // size + 1, full_length],
@@ -46,9 +46,11 @@ def rank_ends(
         "beams": [pool_ends % size, records % size],
     }
     both = {name: ops.concatenate(pair, 1) for name, pair in both.items()}
-    # Each half is sorted already: only its empty places must go behind.
+    # 2: finished, 1: open, 0: no hypothesis.
+    classes = np.repeat(np.array([[2.0, 1.0]], "float32"), size, axis=1)
     exists = ops.greater(both["scores"], -math.inf)
-    best = best_first(ops.cast(exists, "float32"), num_hypotheses)
+    classes = ops.cast(exists, "float32") * classes
+    best = best_of_classes(classes, both["scores"], num_hypotheses)
     ends = {name: gather_beams(part, best) for name, part in both.items()}
     exists = ops.greater(ends["scores"], -math.inf)
     ends["lengths"] = ops.where(exists, ends["lengths"], 0)

@@ -92,6 +92,7 @@ class Generator(LoopLayer):
             eos_id=self.eos_id,
             pad_id=self.pad_id,
             record_alignments=self.return_alignments,
+            memory_mask=memory.get("mask"),
         )
 
     def compute_output_spec(self, source: Any) -> dict[str, Any]:
@@ -210,7 +211,7 @@ class InferenceModel(LoopModel):
         self.return_alignments = return_alignments
         # A function, as Keras would save a model that it finds here.
         self.make_scorer = functools.cache(
-            lambda: make_scorer(encoder, decoder)
+            lambda: make_scorer(encoder, decoder, search.reads_alignments)
         )
 
     def compile(self, *args: Any, **kwargs: Any) -> None:
@@ -310,11 +311,12 @@ class InferenceModel(LoopModel):
         Returns:
             Dict: `token_scores`, float32 `(B, T)`, log-probabilities in nats,
             0 on padding; `scores`, float32 `(B,)`, what ranks: their sum,
-            over the length penalty of the search; `lengths`, int32 `(B,)`.
+            with the penalties of the search; `lengths`, int32 `(B,)`.
 
         Raises:
             ValueError: sources or targets are not as stated above, hold ids
-                outside the vocabulary or are empty.
+                outside the vocabulary or are empty; the search has a
+                `coverage_penalty`, and the decoder no `attended_features`.
         """
         return score_targets(self, source, target_ids, batch_size, verbose)
 

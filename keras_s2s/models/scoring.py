@@ -9,6 +9,7 @@ from keras import ops
 
 from keras_s2s import checks
 from keras_s2s.data import pad_rows
+from keras_s2s.layers.decoder import attends
 from keras_s2s.models.door import check_source_ids
 from keras_s2s.models.door import check_sources
 from keras_s2s.models.training import name_source
@@ -33,14 +34,67 @@ class TokenScores(keras.layers.Layer):
         return ops.squeeze(found, -1)
 
 
-def make_scorer(encoder: Any, decoder: Any) -> keras.Model:
-    """Returns a functional model: source, target_ids and labels to scores."""
+class AttendingDecoder(keras.layers.Layer):
+    """A decoder that says where it looked.
+
+    Args:
+        decoder: built layer with `attended_features`.
+
+    Call arguments:
+        target_ids: int32 `(B, T)`, beginning with bos.
+        memory: dict, what an encoder returns.
+
+    Returns:
+        Dict: `logits`, float `(B, T, V)`; `weights`, float `(B, T, S)`.
+    """
+
+    def __init__(self, decoder: Any) -> None:
+        super().__init__(dtype=decoder.dtype_policy)
+        self.decoder = decoder
+        self.built = True
+
+    def call(self, target_ids: Tensor, memory: dict) -> dict[str, Tensor]:
+        found = self.decoder.attended_features(target_ids, memory, False)
+        logits = self.decoder.project(found["features"])
+        return {"logits": logits, "weights": found["weights"]}
+
+    def compute_output_spec(self, target_ids: Any, memory: Any) -> dict:
+        """Not from `call`, which Keras would try with any length it likes."""
+        logits = self.decoder.compute_output_spec(
+            target_ids, memory, training=False
+        )
+        shape = (*logits.shape[:2], memory["mask"].shape[1])
+        weights = keras.KerasTensor(shape, dtype=self.compute_dtype)
+        return {"logits": logits, "weights": weights}
+
+
+def make_scorer(
+    encoder: Any, decoder: Any, reads_alignments: bool = False
+) -> keras.Model:
+    """Returns a functional model: source, target_ids and labels to a dict.
+
+    `token_scores`, float32 `(B, T)`, and where alignments are read,
+    `weights`, float `(B, T, S)`, and `mask`, bool `(B, S)`.
+
+    Raises:
+        ValueError: alignments are read, and a decoder does not give them.
+    """
     source, target = encoder.make_input(), decoder.make_input()
     labels = keras.Input((None,), dtype="int32", name="labels")
-    logits = decoder(target, encoder(source, training=False), training=False)
+    memory = encoder(source, training=False)
+    if not reads_alignments:
+        logits, found = decoder(target, memory, training=False), {}
+    elif attends(decoder):
+        found = AttendingDecoder(decoder)(target, memory)
+        logits = found.pop("logits")
+        found["mask"] = memory["mask"]
+    else:
+        rule = "with `attended_features`, for scores with a coverage_penalty"
+        checks.fail("decoder", rule, type(decoder).__name__)
+    found["token_scores"] = TokenScores()(logits, labels)
     name = name_source(encoder, source)
     inputs = {name: source, "target_ids": target, "labels": labels}
-    return keras.Model(inputs, TokenScores()(logits, labels))
+    return keras.Model(inputs, found)
 
 
 def check_target_ids(
@@ -94,6 +148,8 @@ def score_targets(
     labels = check_target_ids(target_ids, len(widths), decoder, pad_id)
     lengths = find_lengths(labels, pad_id)
     scores = np.zeros(labels.shape, "float32")
+    last = np.take_along_axis(labels, lengths[:, None] - 1, axis=1)[:, 0]
+    ranks = np.zeros(len(widths), "float32")
     scorer = inference.make_scorer()
     (name,) = set(scorer.input) - {"target_ids", "labels"}
     # The longest first: what does not fit into memory fails at once.
@@ -112,14 +168,27 @@ def score_targets(
             "target_ids": targets,
             "labels": own,
         }
-        scores[rows, : own.shape[1]] = scorer.predict_on_batch(inputs)
+        found = scorer.predict_on_batch(inputs)
+        is_there = np.arange(own.shape[1]) < lengths[rows, None]
+        scores[rows, : own.shape[1]] = found["token_scores"] * is_there
+        ranks[rows] = inference.search.rank(
+            scores[rows].sum(axis=1),
+            lengths[rows],
+            last[rows] == inference.eos_id,
+            **_read_attention(found, is_there),
+        )
         bar.add(len(rows))
-    scores *= np.arange(labels.shape[1]) < lengths[:, None]
-    last = np.take_along_axis(labels, lengths[:, None] - 1, axis=1)[:, 0]
-    ranks = inference.search.rank(
-        scores.sum(axis=1), lengths, last == inference.eos_id
-    )
     return {"scores": ranks, "lengths": lengths, "token_scores": scores}
+
+
+def _read_attention(
+    found: dict[str, np.ndarray], is_there: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Returns what `rank` wants to know of it: `(B, S)`, of whole targets."""
+    if "weights" not in found:
+        return {}
+    weights = found["weights"].astype("float32") * is_there[:, :, None]
+    return {"attention": weights.sum(axis=1), "mask": found["mask"]}
 
 
 def _check_source(
