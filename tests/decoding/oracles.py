@@ -19,7 +19,8 @@ class HistoryModel:
 
     A float memory of all tokens, an integer list of all tokens, and the
     alignment, which the memory sets: a state tensor that is not permuted
-    with its hypothesis changes scores.
+    with its hypothesis changes scores. Of the three positions of a source
+    the last are padding, in some sentences, if it is `padded`.
     """
 
     def __init__(
@@ -31,6 +32,7 @@ class HistoryModel:
         scale=2.5,
         eos_bias=0.0,
         banned=0.0,
+        padded=False,
     ):
         random = np.random.default_rng(seed)
         batch, size, units = num_sentences, vocabulary_size, 6
@@ -48,10 +50,25 @@ class HistoryModel:
         bias[:, :, EOS] += eos_bias
         bias[random.random(bias.shape) < banned] = -math.inf
         self.weights["bias"] = bias
+        real = np.arange(3) < 1 + np.arange(batch)[:, None] % 3
+        self.weights["real"] = real if padded else np.ones_like(real)
         self.weights = {
             name: value.astype("float32")
             for name, value in self.weights.items()
         }
+
+    @property
+    def mask(self):
+        return self.weights["real"] > 0
+
+    def pad_sources(self, count):
+        """Returns the model with so many more positions of padding."""
+        part = self.rows(slice(None))
+        for name in ("source", "real"):
+            value = part.weights[name]
+            widths = [(0, 0)] * (value.ndim - 1) + [(0, count)]
+            part.weights[name] = np.pad(value, widths)
+        return part
 
     def rows(self, rows):
         """Returns the model of these sentences alone."""
@@ -66,7 +83,7 @@ class HistoryModel:
         return {
             "memory": (np.zeros((*shape, 6), "float32"),),
             "history": [np.zeros((*shape, self.max_length), "int32")],
-            "alignment": np.zeros((*shape, 3), "float32"),
+            "alignment": np.zeros((*shape, self.mask.shape[1]), "float32"),
         }
 
     @property
@@ -96,7 +113,13 @@ class HistoryModel:
         return logits, {
             "memory": (memory,),
             "history": [history],
-            "alignment": ops.softmax(ops.matmul(memory, context["source"])),
+            "alignment": ops.softmax(
+                ops.where(
+                    ops.expand_dims(context["real"] > 0, 1),
+                    ops.matmul(memory, context["source"]),
+                    -math.inf,
+                )
+            ),
         }
 
     def memory_of(self, sentence, prefix):
@@ -126,7 +149,7 @@ class HistoryModel:
     def alignment(self, sentence, prefix):
         """Returns the alignment of the step that follows `prefix`."""
         memory, weights = self.memory_of(sentence, prefix)
-        weighted = np.exp(memory @ weights["source"])
+        weighted = np.exp(memory @ weights["source"]) * weights["real"]
         return weighted / weighted.sum()
 
 
@@ -138,6 +161,7 @@ def run(search, model, **options):
         "bos_id": BOS,
         "eos_id": EOS,
         "pad_id": PAD,
+        "memory_mask": model.mask,
     } | options
     state = options.pop("state", None)
     if state is None:
@@ -180,6 +204,40 @@ def penalty(name, alpha, num_generated, finished=True, count_eos=True):
     return 1.0
 
 
+def add_up(total, length, finished, setting):
+    """Returns a score without coverage: of name, alpha, count_eos and, last,
+    a dict of `word_reward` and `coverage_penalty`, if there is one."""
+    name, alpha, count_eos, *more = setting
+    score = total / penalty(name, alpha, length, finished, count_eos)
+    for extras in more:
+        counted = length - (1 if finished and not count_eos else 0)
+        score += extras.get("word_reward", 0.0) * counted
+    return score
+
+
+def score_of(model, sentence, ids, total, setting):
+    """Returns what ranks a hypothesis of a sum of log-probabilities."""
+    score = add_up(total, len(ids), ids[-1] == EOS, setting)
+    for extras in setting[3:]:
+        if "coverage_penalty" not in extras:
+            continue
+        steps = range(len(ids))
+        attention = sum(model.alignment(sentence, ids[:n]) for n in steps)
+        for value, real in zip(attention, model.mask[sentence]):
+            if real:
+                logarithm = math.log(min(value, 1.0))
+                score += extras["coverage_penalty"] * logarithm
+    return score
+
+
+def reachable(total, lengths, setting):
+    """Returns the best that an open hypothesis may score with `lengths`."""
+    return max(
+        (add_up(total, length, True, setting) for length in lengths),
+        default=-1e9,
+    )
+
+
 def anything(log_probs, prefix):
     """Restricts nothing: what ranks is the log-probability."""
     return log_probs
@@ -190,7 +248,6 @@ def brute_force(model, sentence, setting, restrict=anything):
 
     `restrict(log_probs, prefix)` returns what ranks instead, `(V,)`.
     """
-    name, alpha, count_eos = setting
     finished, unfinished = [], []
     words = [v for v in range(model.vocabulary_size) if v != EOS]
     known = {}
@@ -207,9 +264,9 @@ def brute_force(model, sentence, setting, restrict=anything):
                     [known[ids[:i]][kind][token] for i, token in enumerate(ids)]
                     for kind in range(2)
                 )
-                divisor = penalty(name, alpha, length, last == EOS, count_eos)
-                entry = (ids, sum(ranks) / divisor, parts)
                 if sum(ranks) > -math.inf:
+                    score = score_of(model, sentence, ids, sum(ranks), setting)
+                    entry = (ids, score, parts)
                     (finished if last == EOS else unfinished).append(entry)
     best = sorted(finished, key=lambda entry: -entry[1])
     return best + sorted(unfinished, key=lambda entry: -entry[1])
@@ -229,15 +286,25 @@ def continue_all(model, sentence, still_open, restrict, costs=()):
     return sorted(candidates, key=lambda entry: -entry[1])
 
 
-def sort_out(candidates, beam_size, divisor):
-    """Returns the K that stay open, and those that end."""
+def sort_out(candidates, beam_size, model, sentence, setting):
+    """Returns the K that stay open, and those that end, scored."""
     still_open, ended = [], []
     for rank, (ids, total, parts) in enumerate(candidates[: 2 * beam_size]):
         if ids[-1] != EOS:
             still_open.append((ids, total, parts))
         elif rank < beam_size:
-            ended.append((ids, total / divisor, parts))
+            score = score_of(model, sentence, ids, total, setting)
+            ended.append((ids, score, parts))
     return still_open[:beam_size], ended
+
+
+def rank_open(still_open, model, sentence, setting):
+    """Scores what is open at the end, the best first."""
+    entries = [
+        (ids, score_of(model, sentence, ids, total, setting), parts)
+        for ids, total, parts in still_open
+    ]
+    return sorted(entries, key=lambda entry: -entry[1])
 
 
 def plain_beam(
@@ -254,30 +321,27 @@ def plain_beam(
         The hypotheses, as `brute_force` does, and the number of steps after
         which nothing could change them any more.
     """
-    name, alpha, count_eos = setting
     max_length = model.max_length
     still_open, pool = [((), 0.0, [])], []
     needed = None
     for length in range(1, max_length + 1):
         candidates = continue_all(model, sentence, still_open, restrict)
-        divisor = penalty(name, alpha, length, True, count_eos)
-        still_open, ended = sort_out(candidates, beam_size, divisor)
+        still_open, ended = sort_out(
+            candidates, beam_size, model, sentence, setting
+        )
         pool += ended
         pool = sorted(pool, key=lambda entry: -entry[1])[:beam_size]
         full = len(pool) == beam_size
         if early_stopping and full:
             still_open = []
-        reach = [
-            still_open[0][1] / penalty(name, alpha, later, True, count_eos)
-            for later in range(length + 1, max_length + 1)
-            if still_open
-        ]
+        ahead = range(length + 1, max_length + 1)
         if needed is None and (
-            not still_open or full and max(reach, default=-1e9) <= pool[-1][1]
+            not still_open
+            or full
+            and reachable(still_open[0][1], ahead, setting) <= pool[-1][1]
         ):
             needed = length
-    divisor = penalty(name, alpha, max_length, False)
-    rest = [(ids, total / divisor, p) for ids, total, p in still_open]
+    rest = rank_open(still_open, model, sentence, setting)
     return (pool + rest)[:beam_size], needed or max_length
 
 
@@ -286,34 +350,33 @@ def diverse_beam(model, sentence, sizes, diversity, setting, restrict=anything):
 
     A group that is done, for nothing open can enter its pool, goes no further.
     """
-    name, alpha, count_eos = setting
     max_length = model.max_length
     groups = [{"open": [((), 0.0, [])], "pool": []} for _ in sizes]
     for length in range(1, max_length + 1):
         costs = np.zeros(model.vocabulary_size)
-        divisor = penalty(name, alpha, length, True, count_eos)
         for size, group in zip(sizes, groups):
             candidates = continue_all(
                 model, sentence, group["open"], restrict, costs
             )
-            still_open, ended = sort_out(candidates, size, divisor)
+            still_open, ended = sort_out(
+                candidates, size, model, sentence, setting
+            )
             pool = sorted(group["pool"] + ended, key=lambda entry: -entry[1])
             group["pool"] = pool = pool[:size]
             # At the last step, as if what is open could still end there.
-            reach = [
-                still_open[0][1] / penalty(name, alpha, later, True, count_eos)
-                for later in range(min(length + 1, max_length), max_length + 1)
-                if still_open
-            ]
-            if reach and len(pool) == size and max(reach) <= pool[-1][1]:
+            ahead = range(min(length + 1, max_length), max_length + 1)
+            if (
+                still_open
+                and len(pool) == size
+                and reachable(still_open[0][1], ahead, setting) <= pool[-1][1]
+            ):
                 still_open = []
             group["open"] = still_open
             for ids, _, _ in still_open:
                 costs[ids[-1]] += diversity
-    divisor = penalty(name, alpha, max_length, False)
     finished, unfinished = [], []
     for size, group in zip(sizes, groups):
-        rest = [(ids, total / divisor, p) for ids, total, p in group["open"]]
+        rest = rank_open(group["open"], model, sentence, setting)
         finished += group["pool"]
         unfinished += rest[: size - len(group["pool"])]
     return [
