@@ -105,6 +105,7 @@ PUBLIC_NAMES = {
         "Constraint",
         "ForbiddenPhrases",
         "GreedySearch",
+        "MaximumLength",
         "MinimumLength",
         "NoRepeatNgrams",
         "RandomSampling",

@@ -3,11 +3,12 @@
 from keras_s2s.decoding.beam import BeamSearch as BeamSearch
 from keras_s2s.decoding.constraint import Constraint as Constraint
 from keras_s2s.decoding.constraints import ForbiddenPhrases as ForbiddenPhrases
-from keras_s2s.decoding.constraints import MinimumLength as MinimumLength
 from keras_s2s.decoding.constraints import NoRepeatNgrams as NoRepeatNgrams
 from keras_s2s.decoding.constraints import (
     RepetitionPenalty as RepetitionPenalty,
 )
 from keras_s2s.decoding.greedy import GreedySearch as GreedySearch
+from keras_s2s.decoding.length_limits import MaximumLength as MaximumLength
+from keras_s2s.decoding.length_limits import MinimumLength as MinimumLength
 from keras_s2s.decoding.sampling import RandomSampling as RandomSampling
 from keras_s2s.decoding.search import Search as Search

@@ -159,42 +159,6 @@ class ForbiddenPhrases(Constraint):
         return {"phrases": self.phrases}
 
 
-@keras.saving.register_keras_serializable(package="keras_s2s")
-class MinimumLength(Constraint):
-    """No hypothesis ends before it has so many tokens.
-
-    Args:
-        length: int > 0. Tokens, the end token included, as in `max_length`.
-
-    Example:
-
-    >>> import keras_s2s as s2s
-    >>> constraints = [s2s.decoding.MinimumLength(5)]
-    >>> search = s2s.decoding.BeamSearch(constraints=constraints)
-    """
-
-    def __init__(self, length: int):
-        checks.check_positive("length", length)
-        self.length = length
-
-    def check(self, vocabulary_size: int, eos_id: int, max_length: int) -> None:
-        """Refuses a length that no hypothesis can have."""
-        if self.length > max_length:
-            rule = f"at most max_length, {max_length}"
-            checks.fail("length", rule, self.length)
-
-    def restrict(self, log_probs: Tensor, hypotheses: Hypotheses) -> Tensor:
-        """Returns `log_probs`, -inf for an end token that comes too early."""
-        too_early = ops.less(hypotheses.position + 1, self.length)
-        ends = ops.full_like(hypotheses.ids[:, :, :1], hypotheses.eos_id)
-        too_early = ops.broadcast_to(too_early, ops.shape(ends))
-        return forbid(log_probs, ends, too_early)
-
-    def get_config(self) -> dict[str, Any]:
-        """Returns the arguments of the constructor."""
-        return {"length": self.length}
-
-
 def change(
     log_probs: Tensor, ids: Tensor, counts: Tensor, function: Callable
 ) -> Tensor:

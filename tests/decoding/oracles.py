@@ -10,6 +10,9 @@ import math
 import numpy as np
 from keras import ops
 
+from tests.decoding.scores import reachable
+from tests.decoding.scores import score_of
+
 BOS, EOS, PAD = 1, 2, 0
 NAMES = ("ids", "lengths", "scores", "token_scores")
 
@@ -194,50 +197,6 @@ def search_fixed(search, logits, **options):
     return {name: ops.convert_to_numpy(part) for name, part in result.items()}
 
 
-def penalty(name, alpha, num_generated, finished=True, count_eos=True):
-    """Returns the divisor of a hypothesis of `num_generated` tokens."""
-    length = num_generated - (1 if finished and not count_eos else 0)
-    if name == "gnmt":
-        return ((5 + length) / 6) ** alpha
-    if name == "power":
-        return max(length, 1) ** alpha
-    return 1.0
-
-
-def add_up(total, length, finished, setting):
-    """Returns a score without coverage: of name, alpha, count_eos and, last,
-    a dict of `word_reward` and `coverage_penalty`, if there is one."""
-    name, alpha, count_eos, *more = setting
-    score = total / penalty(name, alpha, length, finished, count_eos)
-    for extras in more:
-        counted = length - (1 if finished and not count_eos else 0)
-        score += extras.get("word_reward", 0.0) * counted
-    return score
-
-
-def score_of(model, sentence, ids, total, setting):
-    """Returns what ranks a hypothesis of a sum of log-probabilities."""
-    score = add_up(total, len(ids), ids[-1] == EOS, setting)
-    for extras in setting[3:]:
-        if "coverage_penalty" not in extras:
-            continue
-        steps = range(len(ids))
-        attention = sum(model.alignment(sentence, ids[:n]) for n in steps)
-        for value, real in zip(attention, model.mask[sentence]):
-            if real:
-                logarithm = math.log(min(value, 1.0))
-                score += extras["coverage_penalty"] * logarithm
-    return score
-
-
-def reachable(total, lengths, setting):
-    """Returns the best that an open hypothesis may score with `lengths`."""
-    return max(
-        (add_up(total, length, True, setting) for length in lengths),
-        default=-1e9,
-    )
-
-
 def anything(log_probs, prefix):
     """Restricts nothing: what ranks is the log-probability."""
     return log_probs
@@ -265,7 +224,9 @@ def brute_force(model, sentence, setting, restrict=anything):
                     for kind in range(2)
                 )
                 if sum(ranks) > -math.inf:
-                    score = score_of(model, sentence, ids, sum(ranks), setting)
+                    score = score_of(
+                        model, sentence, ids, sum(ranks), last == EOS, setting
+                    )
                     entry = (ids, score, parts)
                     (finished if last == EOS else unfinished).append(entry)
     best = sorted(finished, key=lambda entry: -entry[1])
@@ -293,7 +254,7 @@ def sort_out(candidates, beam_size, model, sentence, setting):
         if ids[-1] != EOS:
             still_open.append((ids, total, parts))
         elif rank < beam_size:
-            score = score_of(model, sentence, ids, total, setting)
+            score = score_of(model, sentence, ids, total, True, setting)
             ended.append((ids, score, parts))
     return still_open[:beam_size], ended
 
@@ -301,7 +262,7 @@ def sort_out(candidates, beam_size, model, sentence, setting):
 def rank_open(still_open, model, sentence, setting):
     """Scores what is open at the end, the best first."""
     entries = [
-        (ids, score_of(model, sentence, ids, total, setting), parts)
+        (ids, score_of(model, sentence, ids, total, False, setting), parts)
         for ids, total, parts in still_open
     ]
     return sorted(entries, key=lambda entry: -entry[1])

@@ -1,11 +1,13 @@
 """What every search finds in one model, on the backend in use."""
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_s2s.decoding import BeamSearch
 from keras_s2s.decoding import ForbiddenPhrases
 from keras_s2s.decoding import GreedySearch
+from keras_s2s.decoding import MaximumLength
 from keras_s2s.decoding import MinimumLength
 from keras_s2s.decoding import NoRepeatNgrams
 from keras_s2s.decoding import RandomSampling
@@ -17,9 +19,17 @@ from tests.decoding.oracles import HistoryModel
 
 SEARCHES = {
     "greedy": GreedySearch(),
-    "one": BeamSearch(1, "gnmt"),
+    "one": BeamSearch(1, "gnmt", coverage_penalty=0.5),
     "narrow": BeamSearch(3, "gnmt", 0.9, num_hypotheses=3),
-    "wide": BeamSearch(12, "power", -0.5, num_hypotheses=12, num_groups=3),
+    "wide": BeamSearch(
+        12,
+        "power",
+        -0.5,
+        num_hypotheses=12,
+        num_groups=3,
+        word_reward=0.3,
+        coverage_penalty=0.5,
+    ),
     "constrained": BeamSearch(
         3,
         num_hypotheses=3,
@@ -27,7 +37,8 @@ SEARCHES = {
             NoRepeatNgrams(2),
             RepetitionPenalty(1.5),
             ForbiddenPhrases([[4], [0, 3]]),
-            MinimumLength(3),
+            MinimumLength(1, ratio=0.5),
+            MaximumLength(1, ratio=0.9),
         ],
     ),
     "no word twice": GreedySearch(constraints=[NoRepeatNgrams(1)]),
@@ -53,6 +64,7 @@ def search_all():
                 eos_id=EOS,
                 pad_id=PAD,
                 record_alignments=True,
+                source_lengths=np.arange(12, dtype="int32") % 5 + 1,
             )
 
         if keras.backend.backend() == "jax":

@@ -13,6 +13,7 @@ from keras_s2s.decoding import BeamSearch
 from keras_s2s.decoding import Constraint
 from keras_s2s.decoding import ForbiddenPhrases
 from keras_s2s.decoding import GreedySearch
+from keras_s2s.decoding import MaximumLength
 from keras_s2s.decoding import MinimumLength
 from keras_s2s.decoding import NoRepeatNgrams
 from keras_s2s.decoding import RandomSampling
@@ -83,13 +84,17 @@ PAIRS = {
         MinimumLength(4),
         without(lambda ids: ids[-1] == EOS and len(ids) < 4),
     ),
+    "not long": (
+        MaximumLength(3),
+        without(lambda ids: ids[-1] != EOS and len(ids) >= 3),
+    ),
 }
 SINGLE = [(name,) for name in PAIRS]
 SEVERAL = [
     ("no bigram twice", "rarer"),
     ("rarer", "no token twice"),
     ("phrases", "no bigram twice", "not short"),
-    ("more frequent", "phrases"),
+    ("more frequent", "phrases", "not long"),
 ]
 every_constraint = pytest.mark.parametrize("names", SINGLE + SEVERAL, ids=str)
 
@@ -277,7 +282,6 @@ def test_constraints_are_saved_with_their_search(search_type):
     [
         (lambda: NoRepeatNgrams(0), ValueError, "`size` must be an integer"),
         (lambda: RepetitionPenalty(0.0), ValueError, "`penalty` must be"),
-        (lambda: MinimumLength(0), ValueError, "`length` must be an integer"),
         (lambda: ForbiddenPhrases([]), ValueError, "`phrases` must be a list"),
         (lambda: ForbiddenPhrases([[3], []]), ValueError, r"`phrases\[1\]`"),
         (lambda: ForbiddenPhrases([3]), TypeError, r"`phrases\[0\]`"),

@@ -15,8 +15,19 @@ from tests.layers import test_parallel_encoder as several
 
 SEARCHES = {
     "greedy": decoding.GreedySearch(),
-    "gnmt": decoding.BeamSearch(3, "gnmt", 0.9, num_hypotheses=3),
+    "gnmt": decoding.BeamSearch(
+        3, "gnmt", 0.9, num_hypotheses=3, word_reward=0.4, offset=2.0
+    ),
     "power": decoding.BeamSearch(3, "power", 1.0, False, num_hypotheses=3),
+    "coverage": decoding.BeamSearch(
+        3,
+        "power",
+        1.0,
+        False,
+        num_hypotheses=3,
+        word_reward=-0.2,
+        coverage_penalty=0.7,
+    ),
     "samples": decoding.RandomSampling(num_samples=3, seed=0),
     # Some of length 1, and some that never end.
     "never twice": decoding.BeamSearch(
@@ -30,7 +41,8 @@ SEARCHES = {
     [
         *[("default", search) for search in SEARCHES if search != "gnmt"],
         ("llama", "gnmt"),
-        ("chunkwise", "power"),
+        ("llama", "coverage"),
+        ("chunkwise", "coverage"),
     ],
 )
 def test_a_score_is_that_of_the_search(name, search):
