@@ -349,9 +349,10 @@ def run_greedy(
     stepper: Stepper, task: Task, ranking: Ranking
 ) -> dict[str, Tensor]:
     """Returns greedy search's result, scored as beam search scores."""
-    recording = task.record_alignments or task.reads_alignments
-    own_task = dataclasses.replace(task, record_alignments=recording)
-    result = search_rows(stepper, choose_best, own_task)
+    recording = dataclasses.replace(
+        task, record_alignments=task.needs_alignments
+    )
+    result = search_rows(stepper, choose_best, recording)
     covered = None
     if task.reads_alignments:
         covered = ranking.cover(ops.sum(result["alignments"], axis=2))

@@ -41,6 +41,11 @@ class Task:
     reads_alignments: bool = False
     memory_mask: Any = None
 
+    @property
+    def needs_alignments(self) -> bool:
+        """Whether a state must have an alignment."""
+        return self.record_alignments or self.reads_alignments
+
     def full(self, value: Any, dtype: str, *axes: Any) -> Tensor:
         """Returns a tensor `(B, K, *axes)` filled with `value`."""
         shape = (self.batch_size, self.beam_size, *axes)
@@ -97,7 +102,7 @@ class Stepper:
                     f"made of tensors (B, {task.beam_size}, ...)",
                     tuple(leaf.shape),
                 )
-        if task.record_alignments or task.reads_alignments:
+        if task.needs_alignments:
             self.alignment_length = ops.shape(alignment_of(state))[2]
         if constraints:
             self.leaves.append(task.full(task.pad_id, "int32", task.max_length))
@@ -117,7 +122,7 @@ class Stepper:
         logits = ops.reshape(logits, (rows, logits.shape[-1]))
         logits = ops.cast(logits, "float32")
         alignment = None
-        if self.task.record_alignments or self.task.reads_alignments:
+        if self.task.needs_alignments:
             alignment = ops.cast(alignment_of(state), "float32")
         flat = keras.tree.flatten(state)
         if len(flat) != len(self.first):

@@ -89,7 +89,9 @@ def make_scorer(
         logits = found.pop("logits")
         found["mask"] = memory["mask"]
     else:
-        rule = "with `attended_features`, for scores with a coverage_penalty"
+        rule = (
+            "one with `attended_features`, for scores with a `coverage_penalty`"
+        )
         checks.fail("decoder", rule, type(decoder).__name__)
     found["token_scores"] = TokenScores()(logits, labels)
     name = name_source(encoder, source)

@@ -56,13 +56,14 @@ def test_each_sentence_has_a_limit_of_its_own(constraint, is_wrong):
 
 
 def test_both_together_leave_one_length():
-    constraints = [MinimumLength(ratio=0.1), MaximumLength(ratio=0.1)]
+    constraints = [MinimumLength(ratio=0.3), MaximumLength(ratio=0.3)]
     search = RandomSampling(num_samples=2, seed=0, constraints=constraints)
-    lengths = np.array([30, 1, 41], "int32")
-    # 3; of 0.1 a minimum and a maximum of 1; of 4.1 none, for 5 > 4.
-    result = search_fixed(search, np.zeros((3, 6, 4)), source_lengths=lengths)
-    assert result["lengths"].tolist() == [[3, 3], [1, 1], [0, 0]]
-    assert (result["ids"][0, :, 2] == EOS).all()
+    lengths = np.array([50, 1, 11], "int32")
+    # 15, though in float32 it is more; of 0.3 a minimum and a maximum of 1;
+    # of 3.3 none, for 4 > 3.
+    result = search_fixed(search, np.zeros((3, 16, 4)), source_lengths=lengths)
+    assert result["lengths"].tolist() == [[15, 15], [1, 1], [0, 0]]
+    assert (result["ids"][0, :, 14] == EOS).all()
 
 
 def test_lengths_of_sources_must_be_known():

@@ -33,6 +33,9 @@ SEARCHES = {
         num_hypotheses=3,
         num_groups=2,
         diversity=0.7,
+        word_reward=0.2,
+        coverage_penalty=0.5,
+        offset=2.0,
     ),
     "constrained beam": BeamSearch(
         3,
@@ -279,8 +282,8 @@ def forgetful_step(token_ids, state, context, position):
         (
             {"record_alignments": True},
             ValueError,
-            "`state` must be a dict with an entry `alignment` to record "
-            "alignments. Received: state=['memory'].",
+            "`state` must be a dict with an entry `alignment`, for a search "
+            "that records or weighs alignments. Received: state=['memory'].",
         ),
         (
             {"record_alignments": True, "state": [np.zeros((2, 3))]},

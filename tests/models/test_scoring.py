@@ -151,3 +151,10 @@ def test_targets_longer_than_learned_positions_are_refused():
     inference = InferenceModel(Seq2Seq(encoder, decoder), max_length=4)
     with pytest.raises(ValueError, match="`target_ids` must be at most 4"):
         inference.score([[5, 3]], [[5] * 5], verbose=0)
+
+
+def test_coverage_needs_a_decoder_that_says_where_it_looked():
+    search = SEARCHES["coverage"]
+    inference = InferenceModel(pairs.model_of("mean"), search)
+    with pytest.raises(ValueError, match="`decoder` must be one with `attend"):
+        inference.score([[5, 3]], [[6, 3]], verbose=0)
