@@ -79,20 +79,20 @@ def make_scorer(
     Raises:
         ValueError: alignments are read, and a decoder does not give them.
     """
-    source, target = encoder.make_input(), decoder.make_input()
-    labels = keras.Input((None,), dtype="int32", name="labels")
-    memory = encoder(source, training=False)
-    if not reads_alignments:
-        logits, found = decoder(target, memory, training=False), {}
-    elif attends(decoder):
-        found = AttendingDecoder(decoder)(target, memory)
-        logits = found.pop("logits")
-        found["mask"] = memory["mask"]
-    else:
+    if reads_alignments and not attends(decoder):
         rule = (
             "one with `attended_features`, for scores with a `coverage_penalty`"
         )
         checks.fail("decoder", rule, type(decoder).__name__)
+    source, target = encoder.make_input(), decoder.make_input()
+    labels = keras.Input((None,), dtype="int32", name="labels")
+    memory = encoder(source, training=False)
+    if reads_alignments:
+        found = AttendingDecoder(decoder)(target, memory)
+        logits = found.pop("logits")
+        found["mask"] = memory["mask"]
+    else:
+        logits, found = decoder(target, memory, training=False), {}
     found["token_scores"] = TokenScores()(logits, labels)
     name = name_source(encoder, source)
     inputs = {name: source, "target_ids": target, "labels": labels}

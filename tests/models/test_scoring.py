@@ -8,6 +8,7 @@ from keras_s2s import decoding
 from keras_s2s import layers
 from keras_s2s.models import InferenceModel
 from keras_s2s.models import Seq2Seq
+from keras_s2s.models.scoring import make_scorer
 from tests import laws
 from tests import numerics
 from tests import pairs
@@ -18,7 +19,6 @@ SEARCHES = {
     "gnmt": decoding.BeamSearch(
         3, "gnmt", 0.9, num_hypotheses=3, word_reward=0.4, offset=2.0
     ),
-    "power": decoding.BeamSearch(3, "power", 1.0, False, num_hypotheses=3),
     "coverage": decoding.BeamSearch(
         3,
         "power",
@@ -154,7 +154,7 @@ def test_targets_longer_than_learned_positions_are_refused():
 
 
 def test_coverage_needs_a_decoder_that_says_where_it_looked():
-    search = SEARCHES["coverage"]
-    inference = InferenceModel(pairs.model_of("mean"), search)
+    encoder = layers.RNNEncoder(11, 4, 5)
+    decoder = layers.RNNDecoder(11, 4, 5, attention=None)
     with pytest.raises(ValueError, match="`decoder` must be one with `attend"):
-        inference.score([[5, 3]], [[6, 3]], verbose=0)
+        make_scorer(encoder, decoder, reads_alignments=True)
