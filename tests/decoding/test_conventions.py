@@ -44,3 +44,12 @@ def test_a_setting_scores_as_a_library_does(row):
 
 def test_every_library_has_its_row():
     assert [row[0] for row in ROWS] == list(SCORES)
+
+
+def test_the_example_runs():
+    (code,) = re.findall(
+        r"```python\n(.*?)```", DOCS.read_text("utf-8"), re.DOTALL
+    )
+    names = {}
+    exec(compile(code, str(DOCS), "exec"), names)
+    assert len(names["search"].constraints) == 2
