@@ -70,7 +70,9 @@ def test_a_score_depends_on_its_pair_alone_and_comes_in_its_place(capsys):
         [random.integers(4, 11, n).tolist() for n in lengths]
         for lengths in ((2, 7, 1, 5, 3), (4, 1, 2, 6, 2))
     )
-    inference = InferenceModel(pairs.model_of("transformer"))
+    inference = InferenceModel(
+        pairs.model_of("transformer"), SEARCHES["coverage"]
+    )
     found = inference.score(sources, targets, batch_size=2)
     assert "5/5" in capsys.readouterr().out
     assert found["lengths"].tolist() == [4, 1, 2, 6, 2]
