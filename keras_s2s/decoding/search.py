@@ -1,5 +1,6 @@
 """The base class of every search, and the one place that calls a step."""
 
+import copy
 import dataclasses
 import numbers
 from collections.abc import Callable
@@ -228,6 +229,13 @@ class Search:
     def inputs(self) -> dict[str, int]:
         """What the constraints have to be told, as `Constraint.inputs`."""
         return join_inputs(self.constraints)
+
+    def with_constraints(self, constraints: Sequence[Constraint]) -> "Search":
+        """Returns the same search with more constraints, behind its own."""
+        search = copy.copy(self)
+        together = [*self.constraints, *check_constraints(constraints)]
+        search.constraints = check_constraints(together)
+        return search
 
     def search(
         self,

@@ -173,6 +173,23 @@ def test_it_shares_its_weights_with_the_model():
     assert inference.count_params() == model.count_params()
 
 
+def test_another_search_has_the_same_layers():
+    source_ids = pairs.sentences()[0]
+    greedy = decoding.GreedySearch()
+    options = {"eos_id": 4, "return_alignments": True, "search": greedy}
+    expected = inference_of(**options)
+    options["search"] = decoding.BeamSearch(2)
+    inference = inference_of(**options)
+    made = inference.with_search(greedy)
+    assert made.decoder is inference.decoder
+    assert not made.compiled
+    found = numerics.numpy(made(source_ids))
+    numerics.assert_close(found, numerics.numpy(expected(source_ids)), 0)
+    inference.compile(jit_compile=True)
+    made = inference.with_search(greedy)
+    assert made.jit_compile and made.generator.compiled
+
+
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
 def test_it_searches_in_mixed_precision(policy):
     from keras_s2s.models import Seq2Seq
