@@ -9,9 +9,8 @@ from keras_s2s.decoding import ForbiddenPhrases
 from keras_s2s.decoding import ForcedPrefix
 from keras_s2s.decoding import RequiredPhrases
 from keras_s2s.models import TextToText
+from keras_s2s.models.phrases import CONSTRAINTS
 from tests import numerics
-from tests.models.captions import PICTURES
-from tests.models.captions import image_to_text
 from tests.models.texts import TEXTS
 from tests.models.texts import text_to_text
 from tests.models.texts import tokenizer
@@ -37,6 +36,11 @@ def text():
     return make_text()
 
 
+@pytest.fixture(scope="module")
+def generated(text):
+    return text.generate(TEXTS, batch_size=2, **ASKED)
+
+
 def predict_ids(inference):
     """Returns what is found by a search that is told ids, of the texts that
     are not empty."""
@@ -53,15 +57,14 @@ def predict_ids(inference):
     return inference.with_search(search).predict(told, verbose=0)
 
 
-def test_they_are_what_their_ids_are(text):
+def test_they_are_what_their_ids_are(text, generated):
     expected = predict_ids(text.inference)
     decode = tokenizer().decode
     best = decode(expected["ids"][:, 0])
-    found = text.generate(TEXTS, batch_size=2, **ASKED)
-    assert found == [*best[:2], "", best[2]]
-    assert found[0].startswith("a d") and " c" in found[0]
-    assert " t" in f" {found[3]}"
-    assert not any(phrase in one for phrase in FORBIDDEN for one in found)
+    assert generated == [*best[:2], "", best[2]]
+    assert generated[0].startswith("a d") and " c" in generated[0]
+    assert " t" in f" {generated[3]}"
+    assert not any(one in found for one in FORBIDDEN for found in generated)
     n_best = text.n_best(TEXTS, **ASKED)
     assert n_best.pop(2) == []
     assert all(one.text.startswith("a d") for one in n_best[0])
@@ -73,57 +76,53 @@ def test_they_are_what_their_ids_are(text):
 
 
 def test_one_for_all_is_one_for_each(text):
-    found = text.generate(TEXTS, prefixes="the", required=["d"])
-    each = {"prefixes": ["the"] * 4, "required": [["d"]] * 4}
-    assert text.generate(TEXTS, **each) == found
-    assert text.generate([], **{name: [] for name in each}) == []
+    a, dog = tokenizer().encode(["a", "dog"])
+    expected = {"prefix_ids": [a, a], "required_ids": [[dog], [dog]]}
+    assert text.encode_phrases(2, {}, "a", ["dog"], None) == expected
+    each = ["a", "a"], [["dog"], ["dog"]], None
+    assert text.encode_phrases(2, {}, *each) == expected
+    # What a prefix holds takes no more room.
+    found = text.encode_phrases(1, {}, "a dog", ["dog", "a"], None)
+    assert found["required_ids"] == [[dog, a]]
 
 
-def test_what_is_not_asked_costs_nothing(text):
-    plain = text.generate(TEXTS)
-    before = text.add_constraints.cache_info()
-    for nothing in (
-        {"prefixes": "", "required": [], "forbidden": ()},
-        {"prefixes": [None] * 4, "required": [None] * 4},
-        {"forbidden": ["Ω"]},  # has no id
-    ):
-        assert text.generate(TEXTS, **nothing) == plain
-    assert text.add_constraints.cache_info() == before
+@pytest.mark.parametrize(
+    "nothing",
+    [
+        ("", [], ()),
+        ([None, " "], [None, []], None),
+        (None, None, ["Ω"]),  # has no id, so it is never written
+    ],
+)
+def test_what_is_not_asked_costs_nothing(text, nothing):
+    assert text.encode_phrases(2, {}, *nothing) == {}
+    assert text.find_inference(()) is text.inference
 
 
-def test_a_search_is_kept_until_its_graph_changes():
-    text = make_text()
-    for _ in range(2):
-        text.generate(["cat"], prefixes="a")
-    assert text.add_constraints.cache_info().currsize == 1
-    text.inference.compile(jit_compile=True)
-    assert text.find_inference(("prefix_ids",)).jit_compile
-    # What the search knows already is told to it.
+def test_a_search_is_kept_until_its_graph_changes(text):
+    kept = text.find_inference(("prefix_ids",))
+    assert text.find_inference(("prefix_ids",)) is kept
+    assert kept.run_eagerly
     text = make_text([ForcedPrefix()])
     assert text.find_inference(("prefix_ids",)) is text.inference
-    assert text.generate(["cat"], prefixes="the")[0].startswith("the")
-    assert text.generate(["cat"]) == make_text().generate(["cat"])
+    assert list(text.find_inference(tuple(CONSTRAINTS)).search.inputs) == [
+        "prefix_ids",
+        "forbidden_ids",
+        "required_ids",
+    ]
+    kept = text.find_inference(("forbidden_ids",))
+    text.inference.compile(jit_compile=True)
+    assert not kept.jit_compile
+    assert text.find_inference(("forbidden_ids",)).jit_compile
 
 
-def test_a_file_holds_no_more_for_it(text, tmp_path):
-    expected = text.generate(TEXTS, **ASKED)
+def test_a_file_holds_no_more_for_it(text, generated, tmp_path):
     text.save(tmp_path / "x.keras")
     loaded = keras.saving.load_model(tmp_path / "x.keras")
     assert not loaded.inference.search.constraints
     assert len(loaded.weights) == len(text.weights)
     loaded.inference.compile(run_eagerly=True)
-    assert loaded.generate(TEXTS, **ASKED) == expected
-
-
-def test_captions_take_them_too():
-    captioner = image_to_text()
-    plain = captioner.generate(PICTURES)
-    prefixes = ["the", "", "a c"]
-    found = captioner.generate(PICTURES, prefixes=prefixes, batch_size=2)
-    assert found[1] == plain[1]
-    assert all(map(str.startswith, found, prefixes))
-    words = ["dog"]
-    assert "dog" in captioner.generate(PICTURES[:1], required=words)[0]
+    assert loaded.generate(TEXTS, **ASKED) == generated
 
 
 @pytest.mark.parametrize(
@@ -133,6 +132,12 @@ def test_captions_take_them_too():
             {"prefixes": ["a dog runs"]},
             "`prefixes` must be of at most max_length, 8, tokens. Received: "
             "prefixes='a dog runs'. It has 11",
+        ),
+        (
+            {"prefixes": "the", "required": ["dog"]},
+            "`required` must be of at most max_length, 8, tokens with the "
+            r"prefix. Received: required=\['dog'\]. With 'the' and an end "
+            "token they have 9",
         ),
         (
             {"required": ["a cat"], "forbidden": ["cat", "dog"]},
