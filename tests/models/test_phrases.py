@@ -9,6 +9,7 @@ from keras_s2s.decoding import ForbiddenPhrases
 from keras_s2s.decoding import ForcedPrefix
 from keras_s2s.decoding import RequiredPhrases
 from keras_s2s.models import TextToText
+from keras_s2s.models import to_text
 from keras_s2s.models.phrases import CONSTRAINTS
 from tests import numerics
 from tests.models.texts import TEXTS
@@ -99,7 +100,7 @@ def test_what_is_not_asked_costs_nothing(text, nothing):
     assert text.find_inference(()) is text.inference
 
 
-def test_a_search_is_kept_until_its_graph_changes(text):
+def test_a_search_is_kept_until_its_graph_changes(text, monkeypatch):
     kept = text.find_inference(("prefix_ids",))
     assert text.find_inference(("prefix_ids",)) is kept
     assert kept.run_eagerly
@@ -113,7 +114,11 @@ def test_a_search_is_kept_until_its_graph_changes(text):
     kept = text.find_inference(("forbidden_ids",))
     text.inference.compile(jit_compile=True)
     assert not kept.jit_compile
-    assert text.find_inference(("forbidden_ids",)).jit_compile
+    kept = text.find_inference(("forbidden_ids",))
+    assert kept.jit_compile
+    quantized = {"dense": {"mode": "int8"}}
+    monkeypatch.setattr(to_text, "find_quantized", lambda *_: quantized)
+    assert text.find_inference(("forbidden_ids",)) is not kept
 
 
 def test_a_file_holds_no_more_for_it(text, generated, tmp_path):
