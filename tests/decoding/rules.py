@@ -134,31 +134,35 @@ def share_out(phrases, beam_size):
 
 @dataclasses.dataclass
 class Rule:
-    """A constraint and what it says: of a sentence, up to a length."""
+    """A constraint and what it says.
+
+    Attributes:
+        constraint: Constraint.
+        make: callable `make(value, max_length)`. Returns `restrict`.
+        values: list. What it says of all sentences; or several, by turns
+            that of one, if it is told of each.
+        name: str. As what it is told.
+    """
 
     constraint: Constraint
-    restrict: Callable
-    told: dict = dataclasses.field(default_factory=dict)
-    required: Callable = lambda sentence: []
+    make: Callable
+    values: list
+    name: str = ""
+
+    def value(self, sentence, place):
+        """What it says of a sentence; nothing of every other one."""
+        if not self.name:
+            return self.values[0]
+        number = sentence // 2**place
+        return self.values[number // 2 % len(self.values)] if number % 2 else []
 
 
 def same(constraint, restrict):
     """A rule that is the same for all sentences."""
-    return Rule(constraint, lambda sentence, max_length: restrict)
-
-
-def of_each(constraint, name, rows, make):
-    """A rule that is told of each sentence: one of `rows` in turn."""
-
-    def restrict(sentence, max_length):
-        return make(rows[sentence % len(rows)])
-
-    return Rule(constraint, restrict, {name: rows})
+    return Rule(constraint, lambda value, max_length: restrict, [None])
 
 
 PHRASES = [[4], [3, 3], [0, 3, 1]]
-REQUIRED = [[1, 1], [3]]
-TOLD = [[[3, 4]], [], [[1], [4]], [[4, 4, 3]], [[3, 1], [1, 3]]]
 RULES = {
     "no token twice": same(NoRepeatNgrams(1), repeats(1)),
     "no bigram twice": same(NoRepeatNgrams(2), repeats(2)),
@@ -173,49 +177,70 @@ RULES = {
     ),
     "prefix": same(ForcedPrefix([3, 1]), begins([3, 1])),
     "shortlist": same(Shortlist([3, EOS, 0]), only([3, EOS, 0])),
-    "prefixes": of_each(
-        ForcedPrefix(), "prefix_ids", [[3], [4, 1], [], [1, 3, 4]], begins
-    ),
-    "shortlists": of_each(
-        Shortlist(),
-        "shortlist_ids",
-        [[EOS, 3, 1], [4, EOS], [], [1, EOS, 3, 4]],
-        only,
-    ),
-    "phrases of each": of_each(
-        ForbiddenPhrases(),
-        "forbidden_ids",
-        [[[3], [1, 4]], [[4, 1, 1]], [], [[1], [4, EOS]]],
-        holds_none,
-    ),
     "required": Rule(
-        RequiredPhrases(REQUIRED),
-        lambda sentence, max_length: holds_all(REQUIRED, max_length),
-        required=lambda sentence: REQUIRED,
-    ),
-    "required of each": Rule(
-        RequiredPhrases(),
-        lambda sentence, max_length: holds_all(
-            TOLD[sentence % len(TOLD)], max_length
-        ),
-        {"required_ids": TOLD},
-        lambda sentence: TOLD[sentence % len(TOLD)],
+        RequiredPhrases([[1, 1], [3]]), holds_all, [[[1, 1], [3]]]
     ),
 }
+TOLD = [
+    Rule(
+        ForcedPrefix(),
+        lambda prefix, max_length: begins(prefix),
+        [[3], [4, 1], [1, 3, 4]],
+        "prefix_ids",
+    ),
+    Rule(
+        RequiredPhrases(),
+        holds_all,
+        [
+            [[3, 4]],
+            [[1], [4]],
+            [[4, 4, 3]],
+            [[3, 1], [1]],
+            [[1, 1, 3], [3]],
+        ],
+        "required_ids",
+    ),
+    Rule(
+        ForbiddenPhrases(),
+        lambda phrases, max_length: holds_none(phrases),
+        [[[3], [1, 4]], [[4, 1, 1]], [[1], [4, EOS]]],
+        "forbidden_ids",
+    ),
+    Rule(
+        Shortlist(),
+        lambda tokens, max_length: only(tokens),
+        [[EOS, 3, 1], [1, EOS, 3, 4], [4, EOS]],
+        "shortlist_ids",
+    ),
+]
 
 
 class Together:
-    """Several rules at once, and the arguments of searches with them."""
+    """Several rules at once, and the arguments of searches with them.
+
+    `"told"` is all that are told of each sentence, so that any 16 sentences
+    in a row have every set of them.
+    """
 
     def __init__(self, names, max_length):
-        self.rules = [RULES[name] for name in names]
+        self.rules = []
+        for name in names:
+            self.rules += TOLD if name == "told" else [RULES[name]]
         self.max_length = max_length
         self.constraints = [rule.constraint for rule in self.rules]
+
+    def values(self, sentence):
+        """What each rule says of a sentence."""
+        return [
+            rule.value(sentence, TOLD.index(rule) if rule.name else 0)
+            for rule in self.rules
+        ]
 
     def restrict(self, sentence):
         """What ranks instead of the log-probabilities of a sentence."""
         rules = [
-            rule.restrict(sentence, self.max_length) for rule in self.rules
+            rule.make(value, self.max_length)
+            for rule, value in zip(self.rules, self.values(sentence))
         ]
 
         def restrict(log_probs, prefix):
@@ -228,7 +253,10 @@ class Together:
     def arrange(self, sentence, beam_size):
         """What comes first among the candidates of a beam search."""
         phrases = [
-            phrase for rule in self.rules for phrase in rule.required(sentence)
+            phrase
+            for rule, value in zip(self.rules, self.values(sentence))
+            if rule.make is holds_all
+            for phrase in value
         ]
         return share_out(phrases, beam_size)
 
@@ -239,10 +267,11 @@ class Together:
             count: int.
             wider: int. Places of padding too many on each axis.
         """
+        rows = [self.values(sentence) for sentence in range(count)]
         return {
-            name: pad([rows[n % len(rows)] for n in range(count)], wider)
-            for rule in self.rules
-            for name, rows in rule.told.items()
+            rule.name: pad([row[number] for row in rows], wider)
+            for number, rule in enumerate(self.rules)
+            if rule.name
         }
 
 
