@@ -237,7 +237,8 @@ def sort_out(candidates, beam_size, divisor):
             still_open.append((ids, total, parts))
         elif rank < beam_size:
             ended.append((ids, total / divisor, parts))
-    return still_open[:beam_size], ended
+    still_open = still_open[:beam_size]
+    return sorted(still_open, key=lambda entry: -entry[1]), ended
 
 
 def plain_beam(
@@ -247,8 +248,11 @@ def plain_beam(
     setting,
     early_stopping=False,
     restrict=anything,
+    arrange=list,
 ):
     """Beam search as it is defined, that goes on to the end regardless.
+
+    `arrange(candidates)` puts them into the order in which they are taken.
 
     Returns:
         The hypotheses, as `brute_force` does, and the number of steps after
@@ -261,7 +265,7 @@ def plain_beam(
     for length in range(1, max_length + 1):
         candidates = continue_all(model, sentence, still_open, restrict)
         divisor = penalty(name, alpha, length, True, count_eos)
-        still_open, ended = sort_out(candidates, beam_size, divisor)
+        still_open, ended = sort_out(arrange(candidates), beam_size, divisor)
         pool += ended
         pool = sorted(pool, key=lambda entry: -entry[1])[:beam_size]
         full = len(pool) == beam_size
@@ -281,7 +285,15 @@ def plain_beam(
     return (pool + rest)[:beam_size], needed or max_length
 
 
-def diverse_beam(model, sentence, sizes, diversity, setting, restrict=anything):
+def diverse_beam(
+    model,
+    sentence,
+    sizes,
+    diversity,
+    setting,
+    restrict=anything,
+    arrange=list,
+):
     """Beam searches side by side, by definition: `sizes` beams in each.
 
     A group that is done, for nothing open can enter its pool, goes no further.
@@ -296,6 +308,7 @@ def diverse_beam(model, sentence, sizes, diversity, setting, restrict=anything):
             candidates = continue_all(
                 model, sentence, group["open"], restrict, costs
             )
+            candidates = arrange(candidates)
             still_open, ended = sort_out(candidates, size, divisor)
             pool = sorted(group["pool"] + ended, key=lambda entry: -entry[1])
             group["pool"] = pool = pool[:size]
