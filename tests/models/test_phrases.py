@@ -8,6 +8,7 @@ from keras_s2s.decoding import BeamSearch
 from keras_s2s.decoding import ForbiddenPhrases
 from keras_s2s.decoding import ForcedPrefix
 from keras_s2s.decoding import RequiredPhrases
+from keras_s2s.models import InferenceModel
 from keras_s2s.models import TextToText
 from keras_s2s.models import to_text
 from keras_s2s.models.phrases import CONSTRAINTS
@@ -111,11 +112,12 @@ def test_a_search_is_kept_until_its_graph_changes(text, monkeypatch):
         "forbidden_ids",
         "required_ids",
     ]
-    kept = text.find_inference(("forbidden_ids",))
-    text.inference.compile(jit_compile=True)
-    assert not kept.jit_compile
-    kept = text.find_inference(("forbidden_ids",))
-    assert kept.jit_compile
+    for options in ({"run_eagerly": True}, {"jit_compile": True}):
+        text.inference.compile()
+        assert not text.find_inference(("forbidden_ids",)).jit_compile
+        text.inference.compile(**options)
+        kept = text.find_inference(("forbidden_ids",))
+        assert all(getattr(kept, name) for name in options)
     quantized = {"dense": {"mode": "int8"}}
     monkeypatch.setattr(to_text, "find_quantized", lambda *_: quantized)
     assert text.find_inference(("forbidden_ids",)) is not kept
@@ -125,7 +127,9 @@ def test_a_file_holds_no_more_for_it(text, generated, tmp_path):
     text.save(tmp_path / "x.keras")
     loaded = keras.saving.load_model(tmp_path / "x.keras")
     assert not loaded.inference.search.constraints
-    assert len(loaded.weights) == len(text.weights)
+    layers = text._flatten_layers()
+    models = [one for one in layers if isinstance(one, InferenceModel)]
+    assert models == [text.inference]
     loaded.inference.compile(run_eagerly=True)
     assert loaded.generate(TEXTS, **ASKED) == generated
 
