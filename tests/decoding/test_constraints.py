@@ -12,11 +12,14 @@ from keras import ops
 from keras_s2s.decoding import BeamSearch
 from keras_s2s.decoding import Constraint
 from keras_s2s.decoding import ForbiddenPhrases
+from keras_s2s.decoding import ForcedPrefix
 from keras_s2s.decoding import GreedySearch
 from keras_s2s.decoding import MinimumLength
 from keras_s2s.decoding import NoRepeatNgrams
 from keras_s2s.decoding import RandomSampling
 from keras_s2s.decoding import RepetitionPenalty
+from keras_s2s.decoding import RequiredPhrases
+from keras_s2s.decoding import Shortlist
 from tests.decoding.oracles import EOS
 from tests.decoding.oracles import HistoryModel
 from tests.decoding.oracles import brute_force
@@ -258,6 +261,26 @@ def test_constraints_are_saved_with_their_search(search_type):
         (lambda: ForbiddenPhrases([[3], []]), ValueError, r"`phrases\[1\]`"),
         (lambda: ForbiddenPhrases([3]), TypeError, r"`phrases\[0\]`"),
         (lambda: ForbiddenPhrases([[-1]]), ValueError, r"`phrases\[0\]`"),
+        (lambda: ForcedPrefix([]), ValueError, "`ids` must be a list of ids"),
+        (lambda: Shortlist([2.5]), TypeError, "`ids` must be an integer"),
+        (lambda: RequiredPhrases([]), ValueError, "`phrases` must be a list"),
+        (
+            lambda: BeamSearch(
+                constraints=[
+                    RequiredPhrases([[4], [5, 6, 7]]),
+                    ForbiddenPhrases([[5, 7], [6, 7]]),
+                ]
+            ),
+            ValueError,
+            r"a phrase that is forbidden. Received: phrases=\[5, 6, 7\]",
+        ),
+        (
+            lambda: BeamSearch(
+                constraints=[RequiredPhrases([[4]]), RequiredPhrases()]
+            ),
+            ValueError,
+            "one `RequiredPhrases` at most. Received: constraints=2",
+        ),
         (
             lambda: BeamSearch(constraints=NoRepeatNgrams(2)),
             TypeError,
