@@ -92,7 +92,8 @@ class Constraint:
     Attributes:
         inputs: dict of str to int > 0. Names of int32 inputs, and how many
             axes each has, the first being B. Rows are padded behind with
-            `pad_id`; nothing but padding constrains nothing.
+            `pad_id`, to at least one place on each axis; nothing but padding
+            constrains nothing.
 
     Example:
 

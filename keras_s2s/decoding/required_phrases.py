@@ -42,13 +42,13 @@ class RequiredPhrases(Constraint):
     2K tokens of each hypothesis, those that go on with a phrase, and shares
     its beams out among hypotheses that miss as many tokens. In turn, the
     best of those that miss fewest comes first, then the best of those that
-    miss more, to the best of those that miss most, then the second best of
-    each, and so on. Without groups, that is; else in each. With one beam, as
-    in greedy search and in sampling, phrases come when the model likes them,
-    or at the end.
+    miss one more, to the best of those that miss most, then the second best
+    of each, and so on; with `num_groups`, in each group. With one beam, as in
+    greedy search and in sampling, phrases come where the model prefers them,
+    or else at the end.
 
-    A search takes one such constraint. What another constraint leaves no way
-    to say is not said: no hypothesis comes back then, or one without an end.
+    A search takes one such constraint. Where other constraints leave no room
+    for a phrase, there is no hypothesis.
 
     Args:
         phrases: list of lists of int >= 0, or None. The ids of each phrase.

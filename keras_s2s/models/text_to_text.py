@@ -94,9 +94,10 @@ class TextToText(ToText):
         Phrases are the tokens that the target tokenizer makes of them, alone
         and from the beginning of a word: what it would write in other tokens
         is neither required nor forbidden, and a last word may go on, "dog"
-        as "dogs", where there are tokens for its end. They need no
-        constraint in the search: it is searched with more of them, in a
-        model of the same weights that is kept for the next call.
+        as "dogs", where there are tokens for its end. The search needs no
+        constraints for them: those that it lacks are added, in a model of the
+        same weights that is kept for the next call. Where its own leave no
+        way to say what is asked, the text is empty.
 
         Args:
             texts: list of str.

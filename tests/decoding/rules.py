@@ -269,22 +269,28 @@ class Together:
         """
         rows = [self.values(sentence) for sentence in range(count)]
         return {
-            rule.name: pad([row[number] for row in rows], wider)
+            rule.name: pad(
+                [row[number] for row in rows],
+                rule.constraint.inputs[rule.name],
+                wider,
+            )
             for number, rule in enumerate(self.rules)
             if rule.name
         }
 
 
-def pad(rows, wider=0):
-    """Returns lists, or lists of lists, as one array."""
-    if not any(isinstance(one, list) for row in rows for one in row):
-        width = max(map(len, rows)) + wider
-        padded = [row + [PAD] * (width - len(row)) for row in rows]
-        return np.array(padded, "int32")
-    count = max(map(len, rows)) + wider
-    width = max(len(one) for row in rows for one in row) + wider
-    padded = np.full((len(rows), count, width), PAD, "int32")
+def pad(rows, axes, wider=0):
+    """Returns lists, or lists of lists, as one array of 2 or 3 axes."""
+    count = max(map(len, rows), default=0)
+    shape = [max(count, 1) + wider]
+    if axes == 3:
+        width = max((len(one) for row in rows for one in row), default=0)
+        shape.append(max(width, 1) + wider)
+    padded = np.full((len(rows), *shape), PAD, "int32")
     for row, own in zip(rows, padded):
+        if axes == 2:
+            own[: len(row)] = row
+            continue
         for one, place in zip(row, own):
             place[: len(one)] = one
     return padded
