@@ -156,7 +156,7 @@ def gather_beams(values: Tensor, places: Tensor) -> Tensor:
     offsets = ops.expand_dims(ops.arange(batch_size, dtype="int32"), -1) * width
     flat = ops.reshape(values, (batch_size * width, *rest))
     picked = ops.take(flat, ops.reshape(places + offsets, (-1,)), axis=0)
-    return ops.reshape(picked, (batch_size, places.shape[1], *rest))
+    return ops.reshape(picked, (batch_size, ops.shape(places)[1], *rest))
 
 
 def write_step(buffer: Tensor, position: Tensor, value: Tensor) -> Tensor:

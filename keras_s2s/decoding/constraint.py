@@ -51,18 +51,20 @@ class Hypotheses:
 
 @dataclasses.dataclass(frozen=True)
 class Limits:
-    """What the inputs of constraints are checked against.
+    """What constraints and their inputs are checked against.
 
     Attributes:
         vocabulary_size: int > 0, or None where it is not known.
         eos_id, pad_id: int.
         max_length: int > 0. The most tokens, the end token included.
+        constraints: tuple of `Constraint`. All those of the search.
     """
 
     vocabulary_size: int | None
     eos_id: int
     pad_id: int
     max_length: int
+    constraints: tuple["Constraint", ...] = ()
 
 
 class Constraint:
@@ -85,10 +87,13 @@ class Constraint:
     be told in `inputs`, and finds it in `hypotheses.inputs`. A model that
     searches with it has these inputs beside its source.
 
+    `check`, `check_inputs` and `check_together` may refuse what cannot be.
+
     Attributes:
         inputs: dict of str to int > 0. Names of int32 inputs, and how many
             axes each has, the first being B. Rows are padded behind with
-            `pad_id`; nothing but padding constrains nothing.
+            `pad_id`, to at least one place on each axis; nothing but padding
+            constrains nothing.
 
     Example:
 
@@ -104,7 +109,10 @@ class Constraint:
 
     inputs: dict[str, int] = {}
 
-    def check(self, vocabulary_size: int, eos_id: int, max_length: int) -> None:
+    def check_together(self, constraints: Sequence["Constraint"]) -> None:
+        """Refuses what it contradicts among all those of a search."""
+
+    def check(self, limits: Limits) -> None:
         """Refuses a search that the constraint does not fit, before it runs."""
 
     def check_inputs(self, inputs: dict[str, Any], limits: Limits) -> None:
@@ -117,6 +125,13 @@ class Constraint:
         raise NotImplementedError(
             f"{type(self).__name__} must implement `restrict`."
         )
+
+    def progress(self, hypotheses: Hypotheses) -> Any:
+        """Returns how far hypotheses are with what they have to hold.
+
+        A `Progress`, by which beam search allots its beams; None if nothing
+        is required.
+        """
 
     def get_config(self) -> dict[str, Any]:
         """Returns the arguments of the constructor."""
@@ -146,6 +161,8 @@ def check_constraints(constraints: Any) -> list[Constraint]:
             Constraint,
             "a keras_s2s.decoding.Constraint",
         )
+    for constraint in constraints:
+        constraint.check_together(constraints)
     return list(constraints)
 
 

@@ -8,6 +8,7 @@ from keras import ops
 
 from keras_s2s.decoding.candidates import gather_beams
 from keras_s2s.decoding.candidates import log_normalizer
+from keras_s2s.decoding.progress import Progress
 
 Tensor: TypeAlias = Any
 
@@ -21,10 +22,13 @@ class Distribution:
             log-probabilities, restricted.
         log_probs: float32 `(R, V)` or None. The model's own, where
             something is constrained; else the logits give them.
+        progress: Progress or None. How far the hypotheses are, where they
+            have to hold something.
     """
 
     logits: Tensor
     log_probs: Tensor | None = None
+    progress: Progress | None = None
 
     def score(
         self, values: Tensor, ids: Tensor, best: Tensor | None = None

@@ -6,6 +6,9 @@ from typing import TypeAlias
 
 from keras import ops
 
+from keras_s2s.decoding.banks import add_advancing
+from keras_s2s.decoding.banks import first_open
+from keras_s2s.decoding.banks import take_turns
 from keras_s2s.decoding.candidates import best_first
 from keras_s2s.decoding.candidates import gather_beams
 from keras_s2s.decoding.candidates import only_legal
@@ -70,7 +73,8 @@ def propose(
     candidates = find_candidates(distribution, group["open_scores"], task)
     ended = ops.equal(candidates["records"] // task.beam_size, task.eos_id)
     open_scores = ops.where(ended, -math.inf, candidates["scores"])
-    best = best_first(open_scores, task.beam_size)
+    choose = best_first if distribution.progress is None else first_open
+    best = choose(open_scores, task.beam_size)
     chosen = gather_beams(candidates["records"], best)
     extended = {
         "open_scores": gather_beams(open_scores, best),
@@ -87,11 +91,19 @@ def propose(
 def find_candidates(
     distribution: Distribution, open_scores: Tensor, task: Task
 ) -> dict:
-    """Returns the best 2K continuations of the K open hypotheses."""
+    """Returns the best 2K continuations of the K open hypotheses.
+
+    Where they have to hold something, those of each bank in turn.
+    """
     # One beam gives at most 2K of the best 2K.
     count = min(2 * task.beam_size, distribution.logits.shape[-1])
-    shape = (task.batch_size, task.beam_size, count)
+    total = min(2 * task.beam_size, task.beam_size * count)
     kept, ids = top_candidates(distribution.logits, count)
+    progress = distribution.progress
+    if progress is not None:
+        kept, ids = add_advancing(kept, ids, distribution.logits, progress)
+        count = ops.shape(ids)[1]
+    shape = (task.batch_size, task.beam_size, count)
     added, token_scores = distribution.score(kept, ids)
     added = ops.reshape(added, shape)
     scores = only_legal(ops.expand_dims(open_scores, -1) + added)
@@ -99,7 +111,12 @@ def find_candidates(
     records = ops.reshape(ids, shape) * task.beam_size + beams
     flat = (task.batch_size, task.beam_size * count)
     scores = ops.reshape(scores, flat)
-    best = best_first(scores, 2 * task.beam_size)
+    if progress is None:
+        best = best_first(scores, total)
+    else:
+        missing = progress.count_missing(ops.reshape(ids, shape))
+        missing = ops.reshape(missing, flat)
+        best = take_turns(scores, missing, total, task.max_length)
     return {
         "scores": gather_beams(scores, best),
         "token_scores": gather_beams(ops.reshape(token_scores, flat), best),

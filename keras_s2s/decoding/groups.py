@@ -20,12 +20,15 @@ def take_group(
     """Returns what may follow the beams of one group of K' of K beams."""
     if part.beam_size == task.beam_size:
         return distribution
-    return Distribution(
-        *(
-            values if values is None else _take(values, number, task, part)
-            for values in (distribution.logits, distribution.log_probs)
-        )
-    )
+    own = [
+        values if values is None else _take(values, number, task, part)
+        for values in (distribution.logits, distribution.log_probs)
+    ]
+    progress = distribution.progress
+    if progress is not None:
+        start = number * part.beam_size
+        progress = progress.take_beams(start, start + part.beam_size)
+    return Distribution(*own, progress)
 
 
 def _take(values: Tensor, number: int, task: Task, part: Task) -> Tensor:
@@ -52,7 +55,8 @@ def discourage(
     size = ranked.shape[-1]
     shape = (part.batch_size, part.beam_size, size)
     ranked = ops.reshape(ranked, shape) - ops.expand_dims(taken, 1)
-    return Distribution(ops.reshape(ranked, (-1, size)), log_probs)
+    ranked = ops.reshape(ranked, (-1, size))
+    return Distribution(ranked, log_probs, distribution.progress)
 
 
 def count_tokens(tokens: Tensor, are_open: Tensor, size: int) -> Tensor:

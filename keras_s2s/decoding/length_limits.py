@@ -10,7 +10,8 @@ from keras import ops
 from keras_s2s import checks
 from keras_s2s.decoding.constraint import Constraint
 from keras_s2s.decoding.constraint import Hypotheses
-from keras_s2s.decoding.constraints import forbid
+from keras_s2s.decoding.constraint import Limits
+from keras_s2s.decoding.legality import forbid
 
 Tensor: TypeAlias = Any
 
@@ -77,10 +78,10 @@ class MinimumLength(LengthLimit):
     >>> search = s2s.decoding.BeamSearch(constraints=constraints)
     """
 
-    def check(self, vocabulary_size: int, eos_id: int, max_length: int) -> None:
+    def check(self, limits: Limits) -> None:
         """Refuses a length that no hypothesis can have."""
-        if self.length > max_length:
-            rule = f"at most max_length, {max_length}"
+        if self.length > limits.max_length:
+            rule = f"at most max_length, {limits.max_length}"
             checks.fail("length", rule, self.length)
 
     def restrict(self, log_probs: Tensor, hypotheses: Hypotheses) -> Tensor:

@@ -1,5 +1,6 @@
 """The base class of every search, and the one place that calls a step."""
 
+import copy
 import dataclasses
 import numbers
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from keras_s2s.decoding.candidates import gather_beams
 from keras_s2s.decoding.candidates import write_step
 from keras_s2s.decoding.constraint import Constraint
 from keras_s2s.decoding.constraint import Hypotheses
+from keras_s2s.decoding.constraint import Limits
 from keras_s2s.decoding.constraint import check_constraints
 from keras_s2s.decoding.constraint import check_names
 from keras_s2s.decoding.constraint import join_inputs
@@ -157,11 +159,21 @@ class Stepper:
             task.inputs,
             task.source_lengths,
         )
+        limits = Limits(
+            size,
+            task.eos_id,
+            task.pad_id,
+            task.max_length,
+            tuple(self.constraints),
+        )
         for constraint in self.constraints:
-            constraint.check(size, task.eos_id, task.max_length)
+            constraint.check(limits)
             ranked = constraint.restrict(ranked, hypotheses)
+        required = [one.progress(hypotheses) for one in self.constraints]
         return Distribution(
-            ops.reshape(ops.cast(ranked, "float32"), (-1, size)), log_probs
+            ops.reshape(ops.cast(ranked, "float32"), (-1, size)),
+            log_probs,
+            next((one for one in required if one is not None), None),
         )
 
     def reorder(self, leaves: list, beams: Tensor) -> list:
@@ -227,6 +239,13 @@ class Search:
     def inputs(self) -> dict[str, int]:
         """What the constraints have to be told, as `Constraint.inputs`."""
         return join_inputs(self.constraints)
+
+    def with_constraints(self, constraints: Sequence[Constraint]) -> "Search":
+        """Returns the same search with more constraints, behind its own."""
+        search = copy.copy(self)
+        together = [*self.constraints, *check_constraints(constraints)]
+        search.constraints = check_constraints(together)
+        return search
 
     def search(
         self,

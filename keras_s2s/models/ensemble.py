@@ -196,12 +196,7 @@ def _check_tokenizers(name: str, model: Any, known: dict[str, Any]) -> None:
 
 def _find_pair(name: str, model: Any) -> tuple[Encoder, Decoder]:
     """Returns the layers of a model, of an inference or of a text model."""
-    model = getattr(model, "inference", model)
-    loop = getattr(model, "generator", None)
-    if loop is not None:
-        pair = loop.encoder, loop.decoder
-    else:
-        pair = find_parts(model, name)
+    pair = find_parts(getattr(model, "inference", model), name)
     if isinstance(pair[1], EnsembleDecoder):
         cure = "List its models here instead."
         checks.fail(name, "no ensemble itself", model.name, cure)

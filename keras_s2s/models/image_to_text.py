@@ -10,7 +10,9 @@ import numpy as np
 from keras_s2s import checks
 from keras_s2s import images as image_files
 from keras_s2s.models.inference import InferenceModel
-from keras_s2s.models.text_to_text import ToText
+from keras_s2s.models.phrases import Phrases
+from keras_s2s.models.phrases import Prefixes
+from keras_s2s.models.to_text import ToText
 from keras_s2s.tokenizers import SentencePieceTokenizer
 
 
@@ -51,7 +53,13 @@ class ImageToText(ToText):
         super().__init__(inference, tokenizers, **kwargs)
 
     def generate(
-        self, images: Sequence[Any], batch_size: int = 64, verbose: int = 0
+        self,
+        images: Sequence[Any],
+        batch_size: int = 64,
+        verbose: int = 0,
+        prefixes: Prefixes = None,
+        required: Phrases = None,
+        forbidden: Phrases = None,
     ) -> list[str]:
         """Returns the best text of each image, in their order.
 
@@ -64,6 +72,8 @@ class ImageToText(ToText):
                 `(H, W, C)`. Pixels in [0, 255].
             batch_size: int > 0. Images at a time. Default: 64.
             verbose: int. 1 shows a progress bar. Default: 0.
+            prefixes, required, forbidden: as for `TextToText.generate`, one
+                entry an image or for all. Default: None.
 
         Returns:
             List of str.
@@ -72,13 +82,18 @@ class ImageToText(ToText):
             FileNotFoundError: there is no such file.
             TypeError: `images` is no list.
             ValueError: an image is none, or of another shape.
+            TypeError, ValueError: as `TextToText.generate` of phrases.
         """
         checks.check_positive("batch_size", batch_size)
         image_files.check_images(images)
         self.check_vocabulary("target_tokenizer", self.inference.decoder)
+        asked = prefixes, required, forbidden
+        told = self.encode_phrases(len(images), {}, *asked)
         unread = []
         batches = self._make_batches(images, batch_size, unread)
-        texts = self.write(len(images), batches, verbose, self.read_best)
+        texts = self.write(
+            len(images), batches, verbose, self.read_best, told=told
+        )
         image_files.warn_of_unread(unread, len(images), stacklevel=2)
         return texts
 
@@ -86,7 +101,7 @@ class ImageToText(ToText):
         self, images: Sequence[Any], batch_size: int, unread: list[Any]
     ) -> Iterator[tuple[list[int], np.ndarray]]:
         """Yields what can be read and where it is; names the rest."""
-        image_shape = tuple(self.inference.input.shape[1:])
+        image_shape = tuple(self.inference.encoder.make_input().shape[1:])
         for start in range(0, len(images), batch_size):
             places, pixels = [], []
             for n in range(start, min(start + batch_size, len(images))):

@@ -47,7 +47,7 @@ class InferenceModel(LoopModel):
         model: `Seq2Seq`, `Ensemble`, or a functional model that holds one
             `Encoder` and one `Decoder`. A list is what `Ensemble` takes. Or a
             `LanguageModel`, whose sources are prompts, without bos: ids are
-            what follows.
+            what follows. Or another `InferenceModel`, for its layers.
         search: a search of `keras_s2s.decoding`. Default: `BeamSearch()`.
         max_length: int > 0. The most tokens to generate, end token included.
             Default: 64.
@@ -232,6 +232,29 @@ class InferenceModel(LoopModel):
             key: np.concatenate([found[key] for found in results])[places]
             for key in results[0]
         }
+
+    def with_search(self, search: Search) -> "InferenceModel":
+        """Returns a model of the same layers that searches otherwise.
+
+        No weight is copied: what trains one changes both. All else is as
+        here, also what it is compiled for.
+
+        Args:
+            search: a search of `keras_s2s.decoding`. To add constraints to
+                this one, take `search.with_constraints([...])`.
+        """
+        made = InferenceModel(
+            self,
+            search,
+            self.max_length,
+            self.bos_id,
+            self.eos_id,
+            self.pad_id,
+            self.return_alignments,
+        )
+        if self.compiled:
+            made.compile_from_config(self.get_compile_config())
+        return made
 
     def score(
         self,

@@ -20,12 +20,15 @@ def find_parts(
     """Returns the one encoder and the one decoder of a model.
 
     Args:
-        model: what holds them among its layers.
+        model: what holds them among its layers, or an inference model.
         name: str. What errors call it.
 
     Raises:
         ValueError: there is none, or more than one.
     """
+    loop = getattr(model, "generator", None)
+    if loop is not None:
+        return loop.encoder, loop.decoder
     parts = []
     for kind in (Encoder, Decoder):
         found = [

@@ -1,5 +1,6 @@
 """What a search is told of each sentence, beside its source."""
 
+import dataclasses
 from typing import Any
 
 import keras
@@ -33,7 +34,11 @@ class SearchInputs:
         self.source = encoder.make_input()
         self.constraints = search.constraints
         self.axes = search.inputs
-        self.limits = limits
+        self.limits = dataclasses.replace(
+            limits, constraints=tuple(search.constraints)
+        )
+        for constraint in self.constraints:
+            constraint.check(self.limits)
         self.name = None
         if not isinstance(self.source, dict):
             self.name = name_source(encoder, self.source)

@@ -1,6 +1,5 @@
 """Text in, text out."""
 
-from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Sequence
 from typing import Any
@@ -18,118 +17,16 @@ from keras_s2s.models.inference import InferenceModel
 from keras_s2s.models.minimum_bayes_risk import Utility
 from keras_s2s.models.minimum_bayes_risk import choose_texts
 from keras_s2s.models.minimum_bayes_risk import find_utility
+from keras_s2s.models.phrases import Phrases
+from keras_s2s.models.phrases import Prefixes
+from keras_s2s.models.phrases import choose
+from keras_s2s.models.to_text import ToText
 from keras_s2s.tokenizers import Tokenizer
 from keras_s2s.word_tokenizer import find_extensions
 
 # Source lengths are padded up to a multiple of this, so that a graph which
 # is compiled for a length is compiled for few.
 LENGTH_MULTIPLE = 8
-
-
-class ToText(keras.Model):
-    """An inference model with its tokenizers, whatever its sources are.
-
-    A subclass names its tokenizers in `tokenizer_names`, `target_tokenizer`
-    among them, and writes `generate`.
-
-    Args:
-        inference: `InferenceModel`.
-        tokenizers: dict of tokenizers of `tokenizers`.
-
-    Call arguments:
-        source: as for `inference`.
-
-    Returns:
-        As `inference`.
-    """
-
-    tokenizer_names: tuple[str, ...] = ()
-
-    def __init__(
-        self,
-        inference: InferenceModel,
-        tokenizers: dict[str, Tokenizer],
-        **kwargs: Any,
-    ) -> None:
-        checks.check_instance(
-            "inference", inference, InferenceModel, "an InferenceModel"
-        )
-        for name, tokenizer in tokenizers.items():
-            checks.check_instance(name, tokenizer, Tokenizer, "a tokenizer")
-        super().__init__(**kwargs)
-        self.inference = inference
-        for name, tokenizer in tokenizers.items():
-            setattr(self, name, tokenizer)
-        self.built = True
-
-    def call(self, source: Any) -> dict[str, Any]:
-        return self.inference(source)
-
-    def write(
-        self,
-        count: int,
-        batches: Iterable[tuple[Sequence[int], np.ndarray]],
-        verbose: int,
-        read: Callable[[dict, Sequence[int]], list],
-        empty: Any = "",
-    ) -> list[Any]:
-        """Returns what `read` makes of the results of all batches, in order.
-
-        Args:
-            count: int. How many sources there are.
-            batches: iterable of the places of sources, and the sources.
-            verbose: int. 1 shows a progress bar.
-            read: function of the result of a batch and of its places. Returns
-                as many things.
-            empty: anything. What stands for a source in no batch.
-        """
-        results, left = [empty] * count, count
-        progress = keras.utils.Progbar(count, verbose=verbose)
-        for places, source in batches:
-            result = self.inference.predict_on_batch(source)
-            for place, value in zip(places, read(result, places)):
-                results[place] = value
-            progress.add(len(places))
-            left -= len(places)
-        if left:  # skipped
-            progress.add(left)
-        return results
-
-    def read_best(self, result: dict, places: Sequence[int]) -> list[str]:
-        """Returns the first of the N texts of each source of a batch."""
-        return self.target_tokenizer.decode(result["ids"][:, 0])
-
-    def check_vocabulary(self, name: str, layer: Any) -> None:
-        """Refuses a tokenizer with more ids than a layer of the model."""
-        size = getattr(layer, "vocabulary_size", None)
-        found = getattr(self, name).vocabulary_size
-        if size is not None and found > size:
-            rule = f"a tokenizer of at most {size} ids, those of the model"
-            checks.fail(name, rule, found)
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **{
-                name: keras.saving.serialize_keras_object(getattr(self, name))
-                for name in ("inference", *self.tokenizer_names)
-            },
-            "name": self.name,
-        }
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> "ToText":
-        config = dict(config)
-        for name in ("inference", *cls.tokenizer_names):
-            config[name] = keras.saving.deserialize_keras_object(config[name])
-        return cls(**config)
-
-
-def _choose(options: dict[str, list], places: Sequence[int]) -> dict[str, list]:
-    """Returns what a tokenizer is told of some of the texts."""
-    return {
-        name: [values[place] for place in places]
-        for name, values in options.items()
-    }
 
 
 @keras.saving.register_keras_serializable(package="keras_s2s")
@@ -185,11 +82,22 @@ class TextToText(ToText):
         batch_size: int = 64,
         verbose: int = 0,
         utility: str | Utility | None = None,
+        prefixes: Prefixes = None,
+        required: Phrases = None,
+        forbidden: Phrases = None,
     ) -> list[str]:
         """Returns the best target text of each source text, in their order.
 
         Sources are batched by length. An empty text gives an empty text. A
         prompt, of a `LanguageModel`, is not in what follows it.
+
+        Phrases are the tokens that the target tokenizer makes of them, alone
+        and from the beginning of a word: what it would write in other tokens
+        is neither required nor forbidden, and a last word may go on, "dog"
+        as "dogs", where there are tokens for its end. The search needs no
+        constraints for them: those that it lacks are added, in a model of the
+        same weights that is kept for the next call. Where its own leave no
+        way to say what is asked, the text is empty.
 
         Args:
             texts: list of str.
@@ -199,13 +107,23 @@ class TextToText(ToText):
                 search by `minimum_bayes_risk`: samples count alike, those of
                 other searches as likely as they are. Default: None, the
                 first is taken.
+            prefixes: list of str or None, one a text, or one str for all.
+                What a target begins with; it is in the result. Default: None.
+            required: list of lists of str, one a text, or one list of str
+                for all. What a target must hold. Default: None.
+            forbidden: likewise, what it must not hold. What has tokens that
+                the tokenizer does not know never comes. Default: None.
 
         Returns:
             List of str.
 
         Raises:
-            TypeError: `texts` is a str, or holds something else than str.
-            ValueError: there is a `utility`, and one hypothesis.
+            TypeError: `texts` is a str, or holds something else than str;
+                prefixes or phrases are no such lists.
+            ValueError: there is a `utility`, and one hypothesis; prefixes or
+                phrases are not as many as texts; a phrase is empty; a prefix
+                or what is required is longer than `max_length`, not known to
+                the tokenizer, or holds what is forbidden.
         """
         checks.check_positive("batch_size", batch_size)
         if utility is not None:
@@ -214,10 +132,12 @@ class TextToText(ToText):
                 checks.fail("utility", rule, utility)
             utility = find_utility(utility)
         rows, options = self._encode(texts)
+        asked = prefixes, required, forbidden
+        told = self.encode_phrases(len(rows), options, *asked)
         decode = self.target_tokenizer.decode
 
         def read(result: dict, places: Sequence[int]) -> list[str]:
-            own = _choose(options, places)
+            own = choose(options, places)
             if utility is None:
                 return decode(result["ids"][:, 0], **own)
             count = result["ids"].shape[1]
@@ -226,10 +146,16 @@ class TextToText(ToText):
             return choose_texts(texts, result, utility, are_drawn)
 
         batches = self._make_batches(rows, batch_size)
-        return self.write(len(rows), batches, verbose, read)
+        return self.write(len(rows), batches, verbose, read, told=told)
 
     def n_best(
-        self, texts: Sequence[str], batch_size: int = 64, verbose: int = 0
+        self,
+        texts: Sequence[str],
+        batch_size: int = 64,
+        verbose: int = 0,
+        prefixes: Prefixes = None,
+        required: Phrases = None,
+        forbidden: Phrases = None,
     ) -> list[list[Hypothesis]]:
         """Returns the hypotheses of each source text, in their order.
 
@@ -237,22 +163,26 @@ class TextToText(ToText):
         are. An empty text has none.
 
         Args:
-            texts, batch_size, verbose: as for `generate`.
+            texts, batch_size, verbose, prefixes, required, forbidden: as for
+                `generate`.
 
         Returns:
-            List of lists of `Hypothesis`.
+            List of lists of `Hypothesis`; a prefix is in its text, tokens
+            and score.
 
         Raises:
-            TypeError: `texts` is a str, or holds something else than str.
+            TypeError, ValueError: as of `generate`.
         """
         checks.check_positive("batch_size", batch_size)
         rows, options = self._encode(texts)
+        asked = prefixes, required, forbidden
+        told = self.encode_phrases(len(rows), options, *asked)
         source_tokenizer = self.source_tokenizer
 
         def read(result: dict, places: Sequence[int]) -> list[list]:
             found = []
             for number, place in enumerate(places):
-                own = _choose(options, [place])
+                own = choose(options, [place])
                 ids = [*rows[place], *self._end()]
                 source_tokens = spell(source_tokenizer, ids, own)
                 hypotheses = read_hypotheses(
@@ -262,7 +192,7 @@ class TextToText(ToText):
             return found
 
         batches = self._make_batches(rows, batch_size)
-        return self.write(len(rows), batches, verbose, read, [])
+        return self.write(len(rows), batches, verbose, read, [], told)
 
     def _encode(
         self, texts: Sequence[str]

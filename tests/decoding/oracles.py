@@ -256,7 +256,8 @@ def sort_out(candidates, beam_size, model, sentence, setting):
         elif rank < beam_size:
             score = score_of(model, sentence, ids, total, True, setting)
             ended.append((ids, score, parts))
-    return still_open[:beam_size], ended
+    still_open = still_open[:beam_size]
+    return sorted(still_open, key=lambda entry: -entry[1]), ended
 
 
 def rank_open(still_open, model, sentence, setting):
@@ -275,8 +276,11 @@ def plain_beam(
     setting,
     early_stopping=False,
     restrict=anything,
+    arrange=list,
 ):
     """Beam search as it is defined, that goes on to the end regardless.
+
+    `arrange(candidates)` puts them into the order in which they are taken.
 
     Returns:
         The hypotheses, as `brute_force` does, and the number of steps after
@@ -288,7 +292,7 @@ def plain_beam(
     for length in range(1, max_length + 1):
         candidates = continue_all(model, sentence, still_open, restrict)
         still_open, ended = sort_out(
-            candidates, beam_size, model, sentence, setting
+            arrange(candidates), beam_size, model, sentence, setting
         )
         pool += ended
         pool = sorted(pool, key=lambda entry: -entry[1])[:beam_size]
@@ -306,7 +310,15 @@ def plain_beam(
     return (pool + rest)[:beam_size], needed or max_length
 
 
-def diverse_beam(model, sentence, sizes, diversity, setting, restrict=anything):
+def diverse_beam(
+    model,
+    sentence,
+    sizes,
+    diversity,
+    setting,
+    restrict=anything,
+    arrange=list,
+):
     """Beam searches side by side, by definition: `sizes` beams in each.
 
     A group that is done, for nothing open can enter its pool, goes no further.
@@ -320,7 +332,7 @@ def diverse_beam(model, sentence, sizes, diversity, setting, restrict=anything):
                 model, sentence, group["open"], restrict, costs
             )
             still_open, ended = sort_out(
-                candidates, size, model, sentence, setting
+                arrange(candidates), size, model, sentence, setting
             )
             pool = sorted(group["pool"] + ended, key=lambda entry: -entry[1])
             group["pool"] = pool = pool[:size]

@@ -6,16 +6,21 @@ from keras import ops
 
 from keras_s2s.decoding import BeamSearch
 from keras_s2s.decoding import ForbiddenPhrases
+from keras_s2s.decoding import ForcedPrefix
 from keras_s2s.decoding import GreedySearch
 from keras_s2s.decoding import MaximumLength
 from keras_s2s.decoding import MinimumLength
 from keras_s2s.decoding import NoRepeatNgrams
 from keras_s2s.decoding import RandomSampling
 from keras_s2s.decoding import RepetitionPenalty
+from keras_s2s.decoding import RequiredPhrases
+from keras_s2s.decoding import Shortlist
 from tests.decoding.oracles import BOS
 from tests.decoding.oracles import EOS
 from tests.decoding.oracles import PAD
 from tests.decoding.oracles import HistoryModel
+from tests.decoding.rules import TOLD
+from tests.decoding.rules import Together
 
 SEARCHES = {
     "greedy": GreedySearch(),
@@ -37,9 +42,21 @@ SEARCHES = {
             NoRepeatNgrams(2),
             RepetitionPenalty(1.5),
             ForbiddenPhrases([[4], [0, 3]]),
+            MinimumLength(3),
+            ForcedPrefix([3]),
+            RequiredPhrases([[1, 1], [3, 1]]),
+            Shortlist([3, EOS, 1]),
+        ],
+    ),
+    "limits": BeamSearch(
+        2,
+        constraints=[
             MinimumLength(1, ratio=0.5),
             MaximumLength(1, ratio=0.9),
         ],
+    ),
+    "told groups": BeamSearch(
+        4, num_groups=2, constraints=[rule.constraint for rule in TOLD]
     ),
     "no word twice": GreedySearch(constraints=[NoRepeatNgrams(1)]),
     # Draws differ between backends, but not where there is one to draw.
@@ -50,10 +67,11 @@ SEARCHES = {
 def search_all():
     """Returns a flat dict of NumPy arrays."""
     model = HistoryModel(12, seed=61, max_length=6, eos_bias=1.0, banned=0.1)
+    told = Together(["told"], 6).inputs(12)
     arrays = {}
     for search_name, search in SEARCHES.items():
 
-        def function(state, context, search=search):
+        def function(state, context, told, search=search):
             return search.search(
                 model.step,
                 state,
@@ -65,6 +83,7 @@ def search_all():
                 pad_id=PAD,
                 record_alignments=True,
                 source_lengths=np.arange(12, dtype="int32") % 5 + 1,
+                inputs={name: told[name] for name in search.inputs},
             )
 
         if keras.backend.backend() == "jax":
@@ -73,7 +92,7 @@ def search_all():
             function = jax.jit(function)
         tensors = keras.tree.map_structure(
             ops.convert_to_tensor,
-            [model.state(search.beam_size), model.context],
+            [model.state(search.beam_size), model.context, told],
         )
         for name, part in function(*tensors).items():
             arrays[f"{search_name}/{name}"] = ops.convert_to_numpy(part)

@@ -12,12 +12,14 @@ from keras import ops
 from keras_s2s.decoding import BeamSearch
 from keras_s2s.decoding import Constraint
 from keras_s2s.decoding import ForbiddenPhrases
+from keras_s2s.decoding import ForcedPrefix
 from keras_s2s.decoding import GreedySearch
-from keras_s2s.decoding import MaximumLength
 from keras_s2s.decoding import MinimumLength
 from keras_s2s.decoding import NoRepeatNgrams
 from keras_s2s.decoding import RandomSampling
 from keras_s2s.decoding import RepetitionPenalty
+from keras_s2s.decoding import RequiredPhrases
+from keras_s2s.decoding import Shortlist
 from tests.decoding.oracles import EOS
 from tests.decoding.oracles import HistoryModel
 from tests.decoding.oracles import brute_force
@@ -25,159 +27,121 @@ from tests.decoding.oracles import check_hypotheses
 from tests.decoding.oracles import plain_beam
 from tests.decoding.oracles import run
 from tests.decoding.oracles import search_fixed
+from tests.decoding.rules import RULES
+from tests.decoding.rules import TOLD
+from tests.decoding.rules import Together
+from tests.decoding.rules import without
 
-
-def holds(ids, phrase):
-    """Whether the phrase stands somewhere in a sequence."""
-    size = len(phrase)
-    return any(
-        tuple(ids[start : start + size]) == tuple(phrase)
-        for start in range(len(ids) - size + 1)
-    )
-
-
-def without(is_wrong):
-    """Forbids each next token with which a sequence would be wrong."""
-
-    def restrict(log_probs, prefix):
-        ranks = np.array(log_probs)
-        for token in range(len(ranks)):
-            if is_wrong((*prefix, token)):
-                ranks[token] = -math.inf
-        return ranks
-
-    return restrict
-
-
-def repeats(size):
-    def is_wrong(ids):
-        grams = [ids[start : start + size] for start in range(len(ids))]
-        grams = [gram for gram in grams if len(gram) == size]
-        return len(set(grams)) < len(grams)
-
-    return without(is_wrong)
-
-
-def penalized(factor):
-    def restrict(log_probs, prefix):
-        factors = np.ones(len(log_probs))
-        factors[list(prefix)] = factor
-        return log_probs * factors
-
-    return restrict
-
-
-PHRASES = [[4], [3, 3], [0, 3, 1]]
-# A constraint, and what it says in slow NumPy.
-PAIRS = {
-    "no token twice": (NoRepeatNgrams(1), repeats(1)),
-    "no bigram twice": (NoRepeatNgrams(2), repeats(2)),
-    "no trigram twice": (NoRepeatNgrams(3), repeats(3)),
-    "no such size": (NoRepeatNgrams(9), repeats(9)),
-    "rarer": (RepetitionPenalty(1.8), penalized(1.8)),
-    "more frequent": (RepetitionPenalty(0.4), penalized(0.4)),
-    "phrases": (
-        ForbiddenPhrases(PHRASES),
-        without(lambda ids: any(holds(ids, phrase) for phrase in PHRASES)),
-    ),
-    "not short": (
-        MinimumLength(4),
-        without(lambda ids: ids[-1] == EOS and len(ids) < 4),
-    ),
-    "not long": (
-        MaximumLength(3),
-        without(lambda ids: ids[-1] != EOS and len(ids) >= 3),
-    ),
-}
 # Lengths alone are in `test_length_limits.py`.
-SINGLE = [(name,) for name in PAIRS if name not in ("not short", "not long")]
+SINGLE = [(name,) for name in RULES if name not in ("not short", "not long")]
+# Of another, with another number.
+VARIANTS = ["no token twice", "no such size", "more frequent"]
+# Each kind with each other.
 SEVERAL = [
-    ("no bigram twice", "rarer"),
-    ("rarer", "no token twice"),
+    ("rarer", "no token twice", "not short"),
     ("phrases", "no bigram twice", "not short"),
     ("more frequent", "phrases", "not long"),
+    ("told",),
+    ("no bigram twice", "told"),
+    ("told", "rarer"),
+    ("told", "phrases"),
+    ("not short", "told"),
 ]
-every_constraint = pytest.mark.parametrize("names", SINGLE + SEVERAL, ids=str)
+every_set = pytest.mark.parametrize("names", SINGLE + SEVERAL, ids=str)
+several_and_new = pytest.mark.parametrize(
+    "names", SEVERAL + [("prefix",), ("shortlist",), ("required",)], ids=str
+)
 
 
-def compose(names):
-    """Returns the constraints, and all that they say in NumPy."""
-    constraints, rules = zip(*(PAIRS[name] for name in names))
-
-    def restrict(log_probs, prefix):
-        for rule in rules:
-            log_probs = rule(log_probs, prefix)
-        return log_probs
-
-    return list(constraints), restrict
-
-
-@every_constraint
+@pytest.mark.parametrize(
+    "names",
+    [names for names in SINGLE if names[0] not in VARIANTS] + SEVERAL,
+    ids=str,
+)
 def test_a_beam_that_holds_everything_equals_brute_force(names):
     setting = ("gnmt", 0.8, True)
     # 85 finished sequences, 256 unfinished; 320 candidates at the end.
-    constraints, restrict = compose(names)
-    model = HistoryModel(2, seed=1, max_length=4, banned=0.05)
+    together = Together(names, 4)
+    count = 16 if "told" in names else 2
+    model = HistoryModel(count, seed=1, max_length=4, banned=0.05)
     search = BeamSearch(
-        330, *setting, num_hypotheses=330, constraints=constraints
+        330, *setting, num_hypotheses=330, constraints=together.constraints
     )
-    result = run(search, model)
-    for sentence in range(2):
+    result = run(search, model, inputs=together.inputs(count))
+    for sentence in range(count):
+        restrict = together.restrict(sentence)
         expected = brute_force(model, sentence, setting, restrict)
         check_hypotheses(result, sentence, expected, num_ids=20)
 
 
-@every_constraint
-def test_a_narrow_beam_equals_a_slow_search_that_never_stops(names):
-    constraints, restrict = compose(names)
-    for beam_size, setting in [
-        (1, ("none", 0.6, True)),
-        (2, ("gnmt", 0.8, True)),
-        (4, ("power", -0.5, False)),
-    ]:
-        model = HistoryModel(
-            12, seed=beam_size, max_length=6, eos_bias=1.0, banned=0.1
-        )
-        search = BeamSearch(
+def check_narrow(names, beam_size, setting, count):
+    """Holds a search to a slow one that never stops."""
+    together = Together(names, 6)
+    model = HistoryModel(
+        count, seed=beam_size, max_length=6, eos_bias=1.0, banned=0.1
+    )
+    search = BeamSearch(
+        beam_size,
+        *setting,
+        num_hypotheses=beam_size,
+        constraints=together.constraints,
+    )
+    result = run(search, model, inputs=together.inputs(count))
+    for sentence in range(count):
+        arrange = list
+        if beam_size > 1:
+            arrange = together.arrange(sentence, beam_size)
+        # With one beam, the first end token ends the search.
+        expected, _ = plain_beam(
+            model,
+            sentence,
             beam_size,
-            *setting,
-            num_hypotheses=beam_size,
-            constraints=constraints,
+            setting,
+            beam_size == 1,
+            together.restrict(sentence),
+            arrange,
         )
-        result = run(search, model)
-        for sentence in range(12):
-            # With one beam, the first end token ends the search.
-            expected, _ = plain_beam(
-                model, sentence, beam_size, setting, beam_size == 1, restrict
-            )
-            check_hypotheses(result, sentence, expected)
+        check_hypotheses(result, sentence, expected)
 
 
-@every_constraint
+@every_set
+def test_a_narrow_beam_equals_a_slow_search_that_never_stops(names):
+    if names in SINGLE:
+        check_narrow(names, 3, ("gnmt", 0.8, True), 12)
+        return
+    count = 32 if "told" in names else 8
+    check_narrow(names, 1, ("none", 0.6, True), count)
+    check_narrow(names, 4, ("power", -0.5, False), count)
+
+
+@several_and_new
 def test_beam_1_is_greedy(names):
-    constraints, _ = compose(names)
-    model = HistoryModel(30, seed=7, max_length=7, eos_bias=1.0, banned=0.1)
-    greedy = run(GreedySearch(constraints=constraints), model)
-    beam = run(BeamSearch(1, constraints=constraints), model)
+    together = Together(names, 5)
+    inputs = together.inputs(30)
+    model = HistoryModel(30, seed=7, max_length=5, eos_bias=1.0, banned=0.1)
+    search = GreedySearch(constraints=together.constraints)
+    greedy = run(search, model, inputs=inputs)
+    search = BeamSearch(1, constraints=together.constraints)
+    beam = run(search, model, inputs=inputs)
     for name, value in greedy.items():
         np.testing.assert_array_equal(beam[name], value)
 
 
-@every_constraint
+@several_and_new
 def test_samples_keep_to_it_and_have_the_score_of_the_model(names):
-    constraints, restrict = compose(names)
+    together = Together(names, 7)
     model = HistoryModel(10, seed=3, max_length=7, scale=1.0)
     search = RandomSampling(
-        top_p=0.9, num_samples=8, seed=1, constraints=constraints
+        top_p=0.9, num_samples=8, seed=1, constraints=together.constraints
     )
-    result = run(search, model)
+    result = run(search, model, inputs=together.inputs(10))
     for sentence, sample in itertools.product(range(10), range(8)):
         length = result["lengths"][sentence, sample]
         if length == 0:
             assert result["scores"][sentence, sample] == -math.inf
             continue
         ids = result["ids"][sentence, sample, :length].tolist()
-        total = 0.0
+        restrict, total = together.restrict(sentence), 0.0
         for place, token in enumerate(ids):
             prefix = tuple(ids[:place])
             scores = model.log_probabilities(sentence, prefix)
@@ -187,14 +151,21 @@ def test_samples_keep_to_it_and_have_the_score_of_the_model(names):
         np.testing.assert_allclose(found, total, atol=2e-5)
 
 
-@pytest.mark.parametrize("names", SEVERAL, ids=str)
+@pytest.mark.parametrize(
+    "names", [("rarer", "no token twice"), ("told", "phrases")], ids=str
+)
 def test_a_result_depends_on_its_own_sentence_alone(names):
-    constraints, _ = compose(names)
-    model = HistoryModel(6, seed=5, max_length=6, eos_bias=1.0)
-    search = BeamSearch(3, num_hypotheses=3, constraints=constraints)
-    result = run(search, model)
-    for sentence in (0, 4):
-        alone = run(search, model.rows(slice(sentence, sentence + 1)))
+    together = Together(names, 6)
+    model = HistoryModel(16, seed=5, max_length=6, eos_bias=1.0)
+    search = BeamSearch(3, num_hypotheses=3, constraints=together.constraints)
+    result = run(search, model, inputs=together.inputs(16))
+    for sentence in (3, 6):
+        rows = slice(sentence, sentence + 1)
+        # Nor on how far what it is told is padded.
+        inputs = {
+            name: told[rows] for name, told in together.inputs(16, 3).items()
+        }
+        alone = run(search, model.rows(rows), inputs=inputs)
         for name, value in alone.items():
             np.testing.assert_allclose(
                 value[0], result[name][sentence], atol=2e-5
@@ -268,7 +239,10 @@ def test_a_constraint_of_a_user_is_one_like_the_others():
     "search_type", [GreedySearch, BeamSearch, RandomSampling]
 )
 def test_constraints_are_saved_with_their_search(search_type):
-    constraints = [constraint for constraint, _ in PAIRS.values()]
+    constraints = [rule.constraint for rule in RULES.values()]
+    constraints += [
+        rule.constraint for rule in TOLD if rule.name != "required_ids"
+    ]
     search = search_type(constraints=constraints)
     config = json.loads(json.dumps(keras.saving.serialize_keras_object(search)))
     again = keras.saving.deserialize_keras_object(config)
@@ -287,6 +261,26 @@ def test_constraints_are_saved_with_their_search(search_type):
         (lambda: ForbiddenPhrases([[3], []]), ValueError, r"`phrases\[1\]`"),
         (lambda: ForbiddenPhrases([3]), TypeError, r"`phrases\[0\]`"),
         (lambda: ForbiddenPhrases([[-1]]), ValueError, r"`phrases\[0\]`"),
+        (lambda: ForcedPrefix([]), ValueError, "`ids` must be a list of ids"),
+        (lambda: Shortlist([2.5]), TypeError, "`ids` must be an integer"),
+        (lambda: RequiredPhrases([]), ValueError, "`phrases` must be a list"),
+        (
+            lambda: BeamSearch(
+                constraints=[
+                    RequiredPhrases([[4], [5, 6, 7]]),
+                    ForbiddenPhrases([[5, 7], [6, 7]]),
+                ]
+            ),
+            ValueError,
+            r"a phrase that is forbidden. Received: phrases=\[5, 6, 7\]",
+        ),
+        (
+            lambda: BeamSearch(
+                constraints=[RequiredPhrases([[4]]), RequiredPhrases()]
+            ),
+            ValueError,
+            "one `RequiredPhrases` at most. Received: constraints=2",
+        ),
         (
             lambda: BeamSearch(constraints=NoRepeatNgrams(2)),
             TypeError,

@@ -9,7 +9,6 @@ import tensorflow as tf
 from keras import ops
 
 from keras_s2s.decoding import BeamSearch
-from keras_s2s.decoding import ForbiddenPhrases
 from keras_s2s.decoding import GreedySearch
 from keras_s2s.decoding import MinimumLength
 from keras_s2s.decoding import NoRepeatNgrams
@@ -21,6 +20,8 @@ from tests.decoding.oracles import PAD
 from tests.decoding.oracles import HistoryModel
 from tests.decoding.oracles import run
 from tests.decoding.oracles import search_fixed
+from tests.decoding.rules import TOLD
+from tests.decoding.rules import Together
 
 SEARCHES = {
     "greedy": GreedySearch(),
@@ -42,8 +43,8 @@ SEARCHES = {
         constraints=[
             NoRepeatNgrams(2),
             RepetitionPenalty(1.5),
-            ForbiddenPhrases([[4], [0, 3]]),
             MinimumLength(3),
+            *(rule.constraint for rule in TOLD),
         ],
     ),
     # Draws may differ in a graph, but not where there is one to draw.
@@ -67,6 +68,12 @@ def test_a_config_makes_the_same_search(search):
     assert again.num_hypotheses == search.num_hypotheses
 
 
+def told(search, count):
+    """What the constraints of a search are told of so many sentences."""
+    every = Together(["told"], 6).inputs(count)
+    return {name: every[name] for name in search.inputs}
+
+
 def compiled(search, model, jit_compile, record_alignments=False):
     """The search in a graph, batch and source length unknown to it."""
 
@@ -82,12 +89,17 @@ def compiled(search, model, jit_compile, record_alignments=False):
     weights = {name: dynamic(part) for name, part in model.context.items()}
     weights["source"] = dynamic(model.context["source"], 2)
 
+    inputs = {
+        name: tf.TensorSpec([None] * axes, "int32")
+        for name, axes in search.inputs.items()
+    }
+
     @tf.function(
-        input_signature=[signature, weights],
+        input_signature=[signature, weights, inputs],
         jit_compile=jit_compile,
         autograph=False,
     )
-    def function(state, context):
+    def function(state, context, inputs):
         return search.search(
             model.step,
             state,
@@ -98,6 +110,7 @@ def compiled(search, model, jit_compile, record_alignments=False):
             eos_id=EOS,
             pad_id=PAD,
             record_alignments=record_alignments,
+            inputs=inputs,
         )
 
     return function
@@ -121,8 +134,9 @@ def test_a_graph_of_unknown_batch_and_source_gives_the_same(name, jit_compile):
     slices = [slice(0, 9), slice(0, 0), slice(2, 3)]
     for rows in slices[: 2 if jit_compile else 3]:  # each is compiled anew
         part = model.rows(rows)
-        expected = run(search, part, record_alignments=True)
-        result = function(part.state(search.beam_size), part.context)
+        inputs = {name: one[rows] for name, one in told(search, 9).items()}
+        expected = run(search, part, record_alignments=True, inputs=inputs)
+        result = function(part.state(search.beam_size), part.context, inputs)
         assert set(result) == set(expected)
         for name, value in expected.items():
             np.testing.assert_allclose(result[name], value, atol=2e-5)
@@ -134,7 +148,7 @@ def test_beam_1_is_greedy_in_a_graph(jit_compile):
     results = []
     for search in (GreedySearch(), BeamSearch(1)):
         function = compiled(search, model, jit_compile)
-        results.append(function(model.state(1), model.context))
+        results.append(function(model.state(1), model.context, {}))
     for name, value in results[0].items():
         np.testing.assert_array_equal(value, results[1][name])
 
@@ -170,7 +184,7 @@ def test_a_state_that_loses_its_static_shape_goes_through_a_graph():
 def test_a_seed_fixes_what_a_graph_draws(jit_compile):
     model = HistoryModel(9, seed=57, max_length=6)
     search = RandomSampling(num_samples=3, seed=4)
-    inputs = model.state(3), model.context
+    inputs = model.state(3), model.context, {}
     first = compiled(search, model, jit_compile)(*inputs)["ids"].numpy()
     again = compiled(search, model, jit_compile)(*inputs)["ids"].numpy()
     np.testing.assert_array_equal(first, again)
@@ -180,7 +194,7 @@ def test_a_seed_fixes_what_a_graph_draws(jit_compile):
 def test_without_a_seed_each_call_of_a_graph_draws_afresh():
     model = HistoryModel(9, seed=57, max_length=6)
     function = compiled(RandomSampling(num_samples=3), model, False)
-    inputs = model.state(3), model.context
+    inputs = model.state(3), model.context, {}
     first = function(*inputs)["ids"].numpy()
     assert (first != function(*inputs)["ids"].numpy()).any()
 
@@ -211,6 +225,7 @@ def test_the_state_may_be_empty_and_the_step_gets_what_it_should(search):
         bos_id=BOS,
         eos_id=4,
         pad_id=PAD,
+        inputs=told(search, 2),
     )
     token_ids, position = seen[0]
     assert token_ids.dtype == "int32"

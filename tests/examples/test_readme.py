@@ -16,9 +16,12 @@ def code_blocks(language):
 def test_the_quick_start_learns(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     keras.utils.set_random_seed(0)
-    (quick_start,) = code_blocks("python")
-    exec(compile(quick_start, str(README), "exec"), {})
+    quick_start, phrases = code_blocks("python")
+    names = {}
+    exec(compile(quick_start, str(README), "exec"), names)
     assert "['der hund rennt', 'ein vogel rennt']" in capsys.readouterr().out
+    exec(compile(phrases, str(README), "exec"), names)
+    assert "['ein hund rennt', 'der vogel rennt']" in capsys.readouterr().out
 
 
 def test_the_links_lead_somewhere():

@@ -74,6 +74,16 @@ def test_copied_words_come_out_and_the_file_holds_all(tmp_path):
     assert loaded.inference.encoder.embedding is decoder.embedding
 
 
+def test_prefixes_may_hold_words_to_copy():
+    text, _ = make_text()
+    text.inference.compile(run_eagerly=True)
+    prefixes = ["sees Ada", "Eve", None]
+    found = text.generate(SOURCES, prefixes=prefixes, forbidden=["and", "the"])
+    assert found[0].startswith("sees Ada") and found[1].startswith("Eve")
+    with pytest.raises(ValueError, match=r"unlike \['Ada'\]"):
+        text.generate(SOURCES, prefixes="the Ada")
+
+
 def test_ids_beyond_the_vocabulary_are_for_models_that_copy():
     text, model = make_text(max_copied=2)
     model.compile("sgd", loss=SequenceLoss(), run_eagerly=True)

@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from keras_s2s.decoding import ForcedPrefix
+from keras_s2s.decoding import GreedySearch
 from keras_s2s.models import ImageToText
 from tests import numerics
 from tests.models.captions import PICTURES
@@ -42,6 +44,21 @@ def test_it_reads_searches_and_decodes(paths):
     nothing = captioner.inference.predict(PICTURES[:0], verbose=0)
     assert nothing["ids"].shape == (0, 1, 8)
     numerics.assert_close(captioner(PICTURES), captioner.inference(PICTURES), 0)
+
+
+def test_captions_take_phrases():
+    search = GreedySearch(constraints=[ForcedPrefix()])
+    inference = image_to_text().inference.with_search(search)
+    inference.compile(run_eagerly=True)
+    captioner = ImageToText(inference, tokenizer())
+    asked = {"prefixes": ["the", None], "required": [["d"], []]}
+    found = captioner.generate(PICTURES[:2], **asked)
+    assert found[0].startswith("the") and " d" in found[0]
+    assert [found[1]] == captioner.generate(PICTURES[1:2])
+    with pytest.raises(
+        ValueError, match="`prefixes` must be of 2 entries, one"
+    ):
+        captioner.generate(PICTURES[:2], prefixes=["a"] * 3)
 
 
 def test_images_that_do_not_open_give_no_text(paths):

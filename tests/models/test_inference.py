@@ -173,6 +173,23 @@ def test_it_shares_its_weights_with_the_model():
     assert inference.count_params() == model.count_params()
 
 
+def test_another_search_has_the_same_layers():
+    greedy = decoding.GreedySearch()
+    options = {"bos_id": 5, "eos_id": 4, "pad_id": 1, "max_length": 7}
+    options["return_alignments"] = True
+    inference = inference_of(search=decoding.BeamSearch(2), **options)
+    expected = inference_of(search=greedy, **options)
+    made = inference.with_search(greedy)
+    config = {**made.get_config(), "name": expected.name}
+    assert config == expected.get_config()
+    assert made.encoder is inference.encoder
+    assert made.decoder is inference.decoder
+    assert not made.compiled
+    inference.compile(jit_compile=True)
+    made = inference.with_search(greedy)
+    assert made.jit_compile and made.generator.compiled
+
+
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
 def test_it_searches_in_mixed_precision(policy):
     from keras_s2s.models import Seq2Seq

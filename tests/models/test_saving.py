@@ -57,6 +57,12 @@ encoder = captioner.inference.encoder
 results["trained"] = [weight.path for weight in encoder.trainable_weights]
 print(json.dumps(results))
 """
+CONSTRAINTS = [
+    decoding.ForcedPrefix([5]),
+    decoding.RequiredPhrases([[7, 6]]),
+    decoding.ForbiddenPhrases([[6, 6]]),
+    decoding.Shortlist([3, 5, 6, 7]),
+]
 NAMES = ["default", "normalized", "cho", "grouped", "heads over transformer"]
 
 
@@ -65,7 +71,10 @@ def test_a_new_process_gives_the_same_results(tmp_path):
     expected = {}
     for name in NAMES:
         model = pairs.model_of(name)
-        search = decoding.BeamSearch(3, "gnmt", 0.8, num_hypotheses=2)
+        constraints = CONSTRAINTS if name == "default" else None
+        search = decoding.BeamSearch(
+            3, "gnmt", 0.8, num_hypotheses=2, constraints=constraints
+        )
         inference = InferenceModel(model, search, max_length=5)
         model.save(tmp_path / f"{name}-model.keras")
         inference.save(tmp_path / f"{name}-inference.keras")
