@@ -63,14 +63,19 @@ def allow_only(log_probs: Tensor, ids: Tensor, unless: Tensor) -> Tensor:
     size = log_probs.shape[-1]
     batch_size, beam_size, num_ids = ops.shape(ids)
     rows = batch_size * beam_size
-    # One column more, for what is none.
-    columns = ops.where(ops.less(ids, 0), size, ids)
+    ids = ops.reshape(ids, (rows, num_ids))
+    unless = ops.reshape(unless, (rows, 1))
+    # What is none gives way to another; without any, it marks nothing.
+    last = ops.max(ids, axis=-1, keepdims=True)
+    ids = ops.maximum(ops.where(ops.less(ids, 0), last, ids), 0)
+    marks = ops.logical_or(ops.greater_equal(last, 0), unless)
+    marks = ops.broadcast_to(marks, (rows, num_ids))
     numbers = ops.repeat(ops.arange(rows, dtype="int32"), num_ids)
-    places = ops.stack([numbers, ops.reshape(columns, (-1,))], axis=-1)
-    marks = ops.zeros((rows, size + 1), "bool")
-    marks = ops.scatter_update(
-        marks, places, ops.ones((rows * num_ids,), "bool")
+    places = ops.stack([numbers, ops.reshape(ids, (-1,))], axis=-1)
+    legal = ops.scatter_update(
+        ops.broadcast_to(unless, (rows, size)),
+        places,
+        ops.reshape(marks, (-1,)),
     )
-    legal = ops.reshape(marks, (batch_size, beam_size, size + 1))[:, :, :size]
-    legal = ops.logical_or(legal, ops.expand_dims(unless, -1))
+    legal = ops.reshape(legal, (batch_size, beam_size, size))
     return ops.where(legal, log_probs, -math.inf)

@@ -21,6 +21,7 @@ from tests.decoding.oracles import PAD
 from tests.decoding.oracles import HistoryModel
 from tests.decoding.oracles import check_hypotheses
 from tests.decoding.oracles import diverse_beam
+from tests.decoding.oracles import plain_beam
 from tests.decoding.oracles import run
 from tests.decoding.oracles import search_fixed
 from tests.decoding.rules import Together
@@ -46,7 +47,8 @@ def test_the_first_that_are_open_are_put_in_order():
 
 def progress_of(ids, phrases):
     size = 9
-    padded = [ids + [8] * (size - len(ids))]  # what is behind has no meaning
+    behind = phrases[0] * size  # has no meaning
+    padded = [ids + behind[: size - len(ids)]]
     hypotheses = Hypotheses(
         ops.array([padded], "int32"), ops.array(len(ids), "int32"), EOS, size
     )
@@ -119,6 +121,25 @@ def test_a_beam_finds_where_a_phrase_fits():
         )
     ]
     assert found == [[3, 5, EOS, PAD], [3, 6, 5, EOS]]
+
+
+def test_tokens_far_from_the_best_are_considered():
+    together, setting = Together(["required"], 6), ("gnmt", 0.8, True)
+    model = HistoryModel(16, seed=2, vocabulary_size=12, max_length=6)
+    search = BeamSearch(
+        2, *setting, num_hypotheses=2, constraints=together.constraints
+    )
+    result = run(search, model)
+    for sentence in range(16):
+        expected, _ = plain_beam(
+            model,
+            sentence,
+            2,
+            setting,
+            restrict=together.restrict(sentence),
+            arrange=together.arrange(sentence, 2),
+        )
+        check_hypotheses(result, sentence, expected)
 
 
 def test_groups_share_out_their_beams():

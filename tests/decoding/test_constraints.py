@@ -152,20 +152,21 @@ def test_samples_keep_to_it_and_have_the_score_of_the_model(names):
 
 
 @pytest.mark.parametrize(
-    "names", [("rarer", "no token twice"), ("told", "phrases")], ids=str
+    "names", [("rarer", "no token twice"), ("no bigram twice", "told")], ids=str
 )
 def test_a_result_depends_on_its_own_sentence_alone(names):
     together = Together(names, 6)
     model = HistoryModel(16, seed=5, max_length=6, eos_bias=1.0)
     search = BeamSearch(3, num_hypotheses=3, constraints=together.constraints)
     result = run(search, model, inputs=together.inputs(16))
-    for sentence in (3, 6):
+    for sentence in (3, 6, 13):
         rows = slice(sentence, sentence + 1)
         # Nor on how far what it is told is padded.
         inputs = {
             name: told[rows] for name, told in together.inputs(16, 3).items()
         }
         alone = run(search, model.rows(rows), inputs=inputs)
+        assert alone["lengths"][0, 0] > 0
         for name, value in alone.items():
             np.testing.assert_allclose(
                 value[0], result[name][sentence], atol=2e-5
