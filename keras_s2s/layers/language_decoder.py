@@ -7,6 +7,8 @@ import keras
 from keras import ops
 
 from keras_s2s import checks
+from keras_s2s.layers.carried_state import CarriesState
+from keras_s2s.layers.carried_state import make_resets_input
 from keras_s2s.layers.conditional_stack import count_states
 from keras_s2s.layers.encoder import Encoder
 from keras_s2s.layers.rnn_decoder import RNNDecoder
@@ -89,7 +91,7 @@ class ResetEncoder(Encoder):
 
     def make_input(self) -> keras.KerasTensor:
         """Returns the symbolic input of a functional model."""
-        return keras.Input((), dtype="bool", name="resets")
+        return make_resets_input()
 
     def call(
         self, resets: Tensor, training: bool | None = None
@@ -98,7 +100,7 @@ class ResetEncoder(Encoder):
 
 
 @keras.saving.register_keras_serializable(package="keras_s2s")
-class CarryingDecoder(LanguageDecoder):
+class CarryingDecoder(CarriesState, LanguageDecoder):
     """Goes on, in each row, from the state that the batch before left.
 
     Gradients end where a batch begins.
@@ -136,16 +138,7 @@ class CarryingDecoder(LanguageDecoder):
 
     def build(self, target_ids_shape: tuple, memory_shape: dict) -> None:
         super().build(target_ids_shape, memory_shape)
-        sizes = self.state_sizes if self.batch_size else []
-        self.carried = [
-            self.add_weight(
-                shape=(self.batch_size, size),
-                initializer="zeros",
-                trainable=False,
-                name=f"carried_{number}",
-            )
-            for number, size in enumerate(sizes)
-        ]
+        self.build_carried(self.state_sizes)
 
     def features(
         self,
@@ -157,26 +150,10 @@ class CarryingDecoder(LanguageDecoder):
         if not self.batch_size:
             rows = ops.shape(target_ids)[0]
             return self.read(target_ids, self.zeros(rows), training)["features"]
-        rows = target_ids.shape[0]
-        if rows not in (None, self.batch_size):
-            checks.fail(
-                "batch_size", f"that of the model, {self.batch_size}", rows
-            )
-        # Where the size is not known beforehand, this is what fails.
-        resets = ops.reshape(memory["resets"], (self.batch_size, 1))
-        state = [
-            ops.where(resets, 0.0, ops.cast(one, self.compute_dtype))
-            for one in self.carried
-        ]
+        state = self.resume(target_ids.shape[0], memory["resets"])
         found = self.read(target_ids, state, training)
-        for variable, value in zip(self.carried, found["state"]):
-            variable.assign(ops.cast(ops.stop_gradient(value), variable.dtype))
+        self.carry(found["state"])
         return found["features"]
-
-    def forget(self) -> None:
-        """Has all rows begin anew."""
-        for variable in self.carried:
-            variable.assign(ops.zeros(variable.shape, variable.dtype))
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "batch_size": self.batch_size}

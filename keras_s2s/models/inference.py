@@ -134,7 +134,8 @@ class InferenceModel(LoopModel):
 
     Call arguments:
         source_ids: int `(B, S)`. `predict` also takes a list of id lists.
-            Of a `ParallelEncoder`, a dict of those by name.
+            Of a `ParallelEncoder`, a dict of those by name; of a
+            `StatefulEncoder`, of the next piece of each row and `resets`.
 
     Returns:
         Dict, N best hypotheses first: `ids`, int32 `(B, N, T)`, without bos,
@@ -314,7 +315,8 @@ class InferenceModel(LoopModel):
 
         Raises:
             ValueError: sources or targets are not as stated above, hold ids
-                outside the vocabulary or are empty.
+                outside the vocabulary or are empty; the encoder carries
+                a state.
         """
         return score_targets(self, source, target_ids, batch_size, verbose)
 

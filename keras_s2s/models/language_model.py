@@ -5,7 +5,6 @@ from typing import Any
 import keras
 
 from keras_s2s import checks
-from keras_s2s.data import Stream
 from keras_s2s.layers.language_decoder import CarryingDecoder
 from keras_s2s.layers.language_decoder import ResetEncoder
 from keras_s2s.layers.language_prompt import PromptedDecoder
@@ -97,14 +96,7 @@ class LanguageModel(Seq2Seq):
             checks.fail(
                 "scheduled_sampling", rule, kwargs["scheduled_sampling"]
             )
-        if self.stateful and kwargs.get("r_drop"):
-            rule = "0 where the state is carried"
-            checks.fail("r_drop", rule, kwargs["r_drop"])
         super().compile(*args, **kwargs)
-
-    def reset_states(self) -> None:
-        """Has all rows of the next batch begin at zeros."""
-        self.decoder.forget()
 
     def prompted(self, bos_id: int = 2) -> Seq2Seq:
         """Returns a model of the same weights from prompts to what follows.
@@ -116,24 +108,10 @@ class LanguageModel(Seq2Seq):
         encoder = PromptEncoder(decoder.vocabulary_size, decoder.pad_id)
         return Seq2Seq(encoder, PromptedDecoder(decoder, bos_id))
 
-    def fit(self, x: Any = None, y: Any = None, **kwargs: Any) -> Any:
-        """As `keras.Model.fit`, in the order of the batches where stateful."""
-        if self.stateful and kwargs.setdefault("shuffle", False):
-            rule = "False where the state is carried"
-            checks.fail("shuffle", rule, kwargs["shuffle"])
-        return super().fit(x, y, **kwargs)
-
     def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
         """As `keras.Model.predict`."""
         self._check_data(x)
         return super().predict(x, *args, **kwargs)
-
-    def _check_data(self, x: Any, y: Any = None) -> None:
-        if self.stateful and isinstance(x, Stream):
-            if x.batch_size != self.batch_size:
-                rule = f"that of the model, {self.batch_size}"
-                checks.fail("batch_size", rule, x.batch_size)
-        super()._check_data(x, y)
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()
