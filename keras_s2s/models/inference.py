@@ -180,7 +180,7 @@ class InferenceModel(LoopModel):
         if isinstance(model, (list, tuple)):
             model = Ensemble(model)
         if isinstance(model, LanguageModel):
-            model = model.prompted(bos_id)
+            model = model.prompted(bos_id, max_length)
         encoder, decoder = find_parts(model)
         if hasattr(decoder, "vector_dim"):
             cure = "For vectors take `Forecaster`."

@@ -53,10 +53,6 @@ def read_whole(encoder, ids):
 
 @pytest.mark.parametrize("name", CELLS)
 def test_pieces_are_the_whole_and_documents_are_apart(name):
-    check_pieces_are_the_whole(name)
-
-
-def check_pieces_are_the_whole(name):
     encoder = make_encoder(**CELLS[name])
     stateful = StatefulEncoder(encoder, 2)
     stateful.supports_jit = name == "padded"
@@ -70,6 +66,10 @@ def check_pieces_are_the_whole(name):
 
 
 def test_a_row_begins_anew_alone_and_padding_keeps_a_state():
+    check_a_row_begins_anew_alone()
+
+
+def check_a_row_begins_anew_alone():
     encoder = make_encoder(cell="gru")
     stateful = StatefulEncoder(encoder, 3)
     pieces = [

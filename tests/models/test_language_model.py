@@ -31,9 +31,14 @@ def make_decoder(**options):
 
 
 def make_model(batch_size=None, **options):
-    """A model with random weights that never writes padding."""
     decoder = make_decoder(**options)
     model = LanguageModel(decoder, batch_size is not None, batch_size)
+    return draw_weights(model)
+
+
+def draw_weights(model):
+    """Returns a model with random weights that never writes padding."""
+    decoder = model.decoder.decoder
     draw = np.random.default_rng(1)
     for weight in model.trainable_weights:
         weight.assign(draw.normal(size=weight.shape, scale=0.7))
@@ -221,9 +226,9 @@ def test_what_has_a_memory_is_refused():
             LanguageModel(make_decoder(**options))
     with pytest.raises(ValueError, match="'bridge': 'dense'"):
         LanguageModel(make_decoder(bridge="dense"))
-    rule = "`decoder` must be a keras_s2s.layers.RNNDecoder, of ids"
+    rule = "`decoder` must be a keras_s2s.layers.RNNDecoder or Transformer"
     with pytest.raises(TypeError, match=rule):
-        LanguageModel(layers.TransformerDecoder(SIZE, 8, 6, 1, 2))
+        LanguageModel(layers.RNNEncoder(SIZE, 4, 5))
     vectors = layers.RNNVectorDecoder(3, 4, 5, attention=None, bridge="pass")
     with pytest.raises(ValueError, match=rule):
         LanguageModel(vectors)
