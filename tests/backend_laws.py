@@ -23,14 +23,13 @@ from tests.decoding.searches import search_all
 from tests.layers import backbones
 from tests.layers import pointers
 from tests.layers import test_parallel_encoder as parallel
-from tests.layers import test_stateful_encoder as stateful
 from tests.layers.test_heads import check_a_fused_kernel
 from tests.models import test_ensemble as to_one
 from tests.models import test_language_model as language
 from tests.models import test_one_to_many as to_many
 from tests.models import test_scheduled_sampling as own_words
 from tests.models import test_shares as shares
-from tests.models import test_transformer_language_model as transformer_language
+from tests.models import test_transformer_language_model as prompts
 from tests.models.test_forecaster import check_it_reads_what_it_wrote
 from tests.recurrence.test_cache import SHAPES
 from tests.recurrence.test_cache import check_a_slice_is_written
@@ -229,9 +228,7 @@ def test_a_forecaster_reads_and_learns_from_what_it_wrote():
 
 def test_a_state_is_carried_and_a_prompt_goes_on():
     language.check_the_state_is_carried()
-    stateful.check_a_row_begins_anew_alone()
-    for module in (language, transformer_language):
-        laws.check_steps_equal_whole(module.make_prompted)
+    laws.check_steps_equal_whole(prompts.make_prompted)
 
 
 def test_own_words_are_read_in_training():

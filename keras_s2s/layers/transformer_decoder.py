@@ -270,7 +270,7 @@ class TransformerDecoder(ReadsTokens, Decoder):
         # (1,), or with what each row has before its first token, (B, 1)
         positions = ops.expand_dims(position, 0)
         if not self.cross_attention:
-            positions += context["layers"][0]["length"]
+            positions = positions + context["layers"][0]["length"]
         x = self._embed(token_ids, positions)
         own = ops.arange(size, dtype="int32")
         steps = ops.arange(ops.shape(state["beams"])[2], dtype="int32")

@@ -66,10 +66,6 @@ def test_pieces_are_the_whole_and_documents_are_apart(name):
 
 
 def test_a_row_begins_anew_alone_and_padding_keeps_a_state():
-    check_a_row_begins_anew_alone()
-
-
-def check_a_row_begins_anew_alone():
     encoder = make_encoder(cell="gru")
     stateful = StatefulEncoder(encoder, 3)
     pieces = [

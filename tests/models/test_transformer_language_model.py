@@ -41,7 +41,7 @@ def make_model(name, **options):
 
 
 def make_prompted(dtype):
-    model = make_model("rotary", dtype=dtype).prompted()
+    model = make_model("rotary", dtype=dtype, num_layers=1).prompted()
     return model.encoder, model.decoder
 
 
@@ -65,9 +65,7 @@ def test_steps_after_a_prompt_are_the_whole():
 def test_searches_keep_their_laws():
     model = make_model("sinusoidal").prompted()
     laws.check_beam_of_one_is_greedy(model)
-    search = BeamSearch(2, "gnmt", 1.0)
-    laws.check_independent_of_batch(model, search)
-    laws.check_scores_are_rescored(model, search)
+    laws.check_independent_of_batch(model, BeamSearch(2, "gnmt", 1.0))
 
 
 def test_a_prompt_goes_on_and_the_file_holds_all(tmp_path):
@@ -97,7 +95,7 @@ def test_a_prompt_goes_on_and_the_file_holds_all(tmp_path):
 def test_it_is_trained_by_chunks_too():
     model = make_model("sinusoidal")
     stream = Stream([[5, 6, 7, 8, 9]], 1, 4)
-    model.compile("sgd", loss=SequenceLoss(chunk_size=3))
+    model.compile("sgd", loss=SequenceLoss(chunk_size=3), run_eagerly=True)
     losses = []
     # Each piece begins anew.
     for ids, labels in (([2, 5, 6, 7], [5, 6, 7, 8]), ([8, 9], [9, 3])):
@@ -117,7 +115,7 @@ def test_what_it_cannot_do_is_named(tmp_path):
     decoder = model.decoder.decoder
     with pytest.raises(ValueError, match="`stateful` must be False with a Tr"):
         LanguageModel(decoder, True, batch_size=2)
-    encoder = layers.RNNEncoder(SIZE, 8, 5)
+    encoder = layers.PoolingEncoder(SIZE, 8)
     rule = "`cross_attention` must be True where there is a memory to attend"
     with pytest.raises(ValueError, match=rule):
         Seq2Seq(encoder, decoder)
@@ -126,6 +124,5 @@ def test_what_it_cannot_do_is_named(tmp_path):
     with pytest.raises(ValueError, match=rule):
         LanguageModel(reading)
     rule = "`model` must be one from sources to targets, and no language model"
-    for one in (model, model.prompted()):
-        with pytest.raises(ValueError, match=rule):
-            to_ctranslate2(one, tmp_path / "model")
+    with pytest.raises(ValueError, match=rule):
+        to_ctranslate2(model, tmp_path / "model")
