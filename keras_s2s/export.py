@@ -16,6 +16,7 @@ from keras import ops
 from keras_s2s import checks
 from keras_s2s.layers import TransformerDecoder
 from keras_s2s.layers import TransformerEncoder
+from keras_s2s.layers.language_decoder import LanguageDecoder
 from keras_s2s.layers.normalization import EPSILON
 from keras_s2s.layers.positions import sinusoids
 from keras_s2s.models import InferenceModel
@@ -91,9 +92,9 @@ def to_ctranslate2(
         FileNotFoundError: there is no folder for `folder` to lie in.
         TypeError: an argument is of another type.
         ValueError: CTranslate2 cannot express the model, such as a recurrent
-            layer or a layer of the user's own; a vocabulary has not one token
-            for each id, or a token twice. In all these cases nothing is
-            written.
+            layer, a language model or a layer of the user's own; a vocabulary
+            has not one token for each id, or a token twice. In all these
+            cases nothing is written.
 
     Example:
         ```python
@@ -124,6 +125,9 @@ def to_ctranslate2(
         encoder, decoder = model.encoder, model.decoder
     else:
         encoder, decoder = find_parts(model)
+    if isinstance(decoder, LanguageDecoder):
+        rule = "one from sources to targets, and no language model"
+        checks.fail("model", f"{rule}, to be exported", model.name)
     _check_layer("encoder", encoder, TransformerEncoder)
     _check_layer("decoder", decoder, TransformerDecoder)
     chosen = [

@@ -29,6 +29,7 @@ from tests.models import test_language_model as language
 from tests.models import test_one_to_many as to_many
 from tests.models import test_scheduled_sampling as own_words
 from tests.models import test_shares as shares
+from tests.models import test_transformer_language_model as prompts
 from tests.models.test_forecaster import check_it_reads_what_it_wrote
 from tests.recurrence.test_cache import SHAPES
 from tests.recurrence.test_cache import check_a_slice_is_written
@@ -227,7 +228,7 @@ def test_a_forecaster_reads_and_learns_from_what_it_wrote():
 
 def test_a_state_is_carried_and_a_prompt_goes_on():
     language.check_the_state_is_carried()
-    laws.check_steps_equal_whole(language.make_prompted)
+    laws.check_steps_equal_whole(prompts.make_prompted)
 
 
 def test_own_words_are_read_in_training():

@@ -5,6 +5,7 @@ from keras_s2s.data.alignments import AlignedPairs
 from keras_s2s.data.images import ImagePairs
 from keras_s2s.data.pairs import SequencePairs
 from keras_s2s.data.stream import Stream
+from keras_s2s.data.stream_pairs import StreamPairs
 from keras_s2s.data.texts import TextPairs
 from keras_s2s.data.token_files import TokenizedText
 from keras_s2s.data.token_files import tokenize_file
@@ -15,6 +16,7 @@ __all__ = [
     "ImagePairs",
     "SequencePairs",
     "Stream",
+    "StreamPairs",
     "TextPairs",
     "TokenizedText",
     "pad_rows",

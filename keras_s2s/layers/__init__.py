@@ -23,6 +23,7 @@ from keras_s2s.layers.rnn_decoder import RNNDecoder
 from keras_s2s.layers.rnn_encoder import RNNEncoder
 from keras_s2s.layers.rnn_vectors import RNNVectorDecoder
 from keras_s2s.layers.rnn_vectors import RNNVectorEncoder
+from keras_s2s.layers.stateful_encoder import StatefulEncoder
 from keras_s2s.layers.transformer_decoder import TransformerDecoder
 from keras_s2s.layers.transformer_encoder import TransformerEncoder
 from keras_s2s.layers.transformer_vectors import TransformerVectorDecoder
@@ -52,6 +53,7 @@ __all__ = [
     "RNNEncoder",
     "RNNVectorDecoder",
     "RNNVectorEncoder",
+    "StatefulEncoder",
     "TransformerDecoder",
     "TransformerEncoder",
     "TransformerVectorDecoder",

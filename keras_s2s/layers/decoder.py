@@ -95,7 +95,11 @@ def attends(decoder: Decoder) -> bool:
     is_written = (
         type(decoder).attended_features is not Decoder.attended_features
     )
-    return is_written and getattr(decoder, "attention", "own") is not None
+    return (
+        is_written
+        and getattr(decoder, "attention", "own") is not None
+        and getattr(decoder, "cross_attention", True)
+    )
 
 
 def _missing(decoder: Decoder, name: str) -> str:

@@ -33,7 +33,11 @@ def make_cells(
 
 
 def run_cells(
-    cells: list[Cell], x: Tensor, rows: Tensor, layout: Layout
+    cells: list[Cell],
+    x: Tensor,
+    rows: Tensor,
+    layout: Layout,
+    first: list[Tensor] | None = None,
 ) -> tuple[Tensor, list[Tensor]]:
     """Runs the cells of a layer over a sequence.
 
@@ -42,6 +46,8 @@ def run_cells(
         x: float `(..., D)`, packed by `layout`.
         rows: int. The batch size, B.
         layout: a `Layout`.
+        first: list of float `(B, units)`, in the order of the layout, or
+            None. The first state of each cell. Default: zeros.
 
     Returns:
         Float `(..., D)`, the outputs of all cells side by side, and the list
@@ -50,7 +56,7 @@ def run_cells(
     zeros = ops.zeros((rows, cells[0].units), x.dtype)
     results = []
     for cell, reverse in zip(cells, (False, True)):
-        state = [zeros] * cell.num_states
+        state = first or [zeros] * cell.num_states
         results.append(run_cell(cell, cell.project(x), state, layout, reverse))
     outputs = ops.concatenate([r[0] for r in results], axis=-1)
     states = zip(*[r[1] for r in results])

@@ -76,18 +76,39 @@ def attend_heads(
     Source: Vaswani et al., 2017, eq. 1, https://arxiv.org/abs/1706.03762;
     Ainslie et al., 2023 (grouped), https://arxiv.org/abs/2305.13245
     """
-    rows, heads, length, size = ops.shape(query)
-    groups = key.shape[1]
-    # By a vector: TensorFlow moves a scalar into a fused product of oneDNN,
-    # whose results inside a loop are empty (TensorFlow 2.21).
-    query = query * ops.full((size,), size**-0.5, query.dtype)
-    scores = ops.matmul(_group(query, groups), key)
-    if heads != groups:
-        scores = ops.reshape(scores, (rows, heads, length, ops.shape(key)[3]))
-    weights = _softmax(scores, bias)
+    weights = _softmax(_score(_scale(query), key), bias)
     dropped = weights if drop is None else drop(weights)
-    context = ops.matmul(_group(dropped, groups), value)
-    return ops.reshape(context, (rows, heads, length, size)), weights
+    return _sum(dropped, value), weights
+
+
+def attend_after(
+    query: Tensor,
+    before: dict[str, Tensor],
+    key: Tensor,
+    value: Tensor,
+    bias: Tensor,
+) -> Tensor:
+    """Returns the context of `attend_heads`, of a text in two parts.
+
+    One softmax over both, which are not put side by side: what stands before
+    is the same for all steps, and is not copied in any.
+
+    Args:
+        query, key, value, bias: as there, of the second part.
+        before: dict of `key`, `value` and `bias` of the first part.
+    """
+    query = _scale(query)
+    first = before["bias"] + ops.zeros_like(bias[..., :1])
+    weights = _softmax(
+        ops.concatenate(
+            [_score(query, before["key"]), _score(query, key)], axis=-1
+        ),
+        ops.concatenate([first, bias], axis=-1),
+    )
+    length = ops.shape(before["value"])[2]
+    return _sum(weights[..., :length], before["value"]) + _sum(
+        weights[..., length:], value
+    )
 
 
 def attend_fused(
@@ -107,6 +128,30 @@ def attend_fused(
     )
     context = ops.dot_product_attention(query, key, value, bias)
     return ops.transpose(context, (0, 2, 1, 3))
+
+
+def _scale(query: Tensor) -> Tensor:
+    size = query.shape[-1]
+    # By a vector: TensorFlow moves a scalar into a fused product of oneDNN,
+    # whose results inside a loop are empty (TensorFlow 2.21).
+    return query * ops.full((size,), size**-0.5, query.dtype)
+
+
+def _score(query: Tensor, key: Tensor) -> Tensor:
+    """Float `(B, H, T, d)`, `(B, G, d, S)` -> `(B, H, T, S)`."""
+    rows, heads, length, _ = ops.shape(query)
+    groups = key.shape[1]
+    scores = ops.matmul(_group(query, groups), key)
+    if heads == groups:
+        return scores
+    return ops.reshape(scores, (rows, heads, length, ops.shape(key)[3]))
+
+
+def _sum(weights: Tensor, value: Tensor) -> Tensor:
+    """Float `(B, H, T, S)`, `(B, G, S, d)` -> `(B, H, T, d)`."""
+    rows, heads, length, _ = ops.shape(weights)
+    context = ops.matmul(_group(weights, value.shape[1]), value)
+    return ops.reshape(context, (rows, heads, length, value.shape[3]))
 
 
 def _group(values: Tensor, groups: int) -> Tensor:

@@ -7,21 +7,28 @@ import keras
 from keras import ops
 
 from keras_s2s import checks
+from keras_s2s.layers.carried_state import CarriesState
+from keras_s2s.layers.carried_state import make_resets_input
 from keras_s2s.layers.conditional_stack import count_states
+from keras_s2s.layers.decoder import Decoder
 from keras_s2s.layers.encoder import Encoder
 from keras_s2s.layers.rnn_decoder import RNNDecoder
+from keras_s2s.layers.transformer_decoder import TransformerDecoder
 from keras_s2s.layers.wrapped_decoder import WrappedDecoder
 
 Tensor: TypeAlias = Any
 
 
 def check_without_memory(decoder: Any) -> None:
-    """Refuses what is no `RNNDecoder` that reads nothing but a first state."""
-    rule = "a keras_s2s.layers.RNNDecoder, of ids"
-    checks.check_instance("decoder", decoder, RNNDecoder, rule)
+    """Refuses a decoder of this package that reads more than a first state."""
+    rule = "a keras_s2s.layers.RNNDecoder or TransformerDecoder, of ids"
+    kinds = RNNDecoder | TransformerDecoder
+    checks.check_instance("decoder", decoder, kinds, rule)
     if hasattr(decoder, "vector_dim"):
         checks.fail("decoder", rule, decoder.name)
     needed = {"attention": None, "context": None, "bridge": "pass"}
+    if isinstance(decoder, TransformerDecoder):
+        needed = {"cross_attention": False}
     found = {name: getattr(decoder, name) for name in needed}
     if found != needed:
         rule = f"one without a memory, with {needed}"
@@ -29,24 +36,32 @@ def check_without_memory(decoder: Any) -> None:
 
 
 class LanguageDecoder(WrappedDecoder):
-    """Base of what writes by an `RNNDecoder` without a memory.
+    """Base of what writes by a decoder without a memory.
 
     Args:
         decoder: `RNNDecoder`, with attention=None, context=None and
-            bridge="pass".
+            bridge="pass", or `TransformerDecoder`, with
+            cross_attention=False.
 
     Raises:
-        TypeError: `decoder` is no `RNNDecoder`.
+        TypeError: `decoder` is neither.
         ValueError: it reads a memory.
     """
 
-    def __init__(self, decoder: RNNDecoder, **kwargs: Any) -> None:
+    def __init__(self, decoder: Decoder, **kwargs: Any) -> None:
         check_without_memory(decoder)
         super().__init__(decoder, **kwargs)
 
     @property
+    def is_recurrent(self) -> bool:
+        """Whether it goes on from a state, and not from all that was read."""
+        return isinstance(self.decoder, RNNDecoder)
+
+    @property
     def state_sizes(self) -> list[int]:
         """The size of each tensor of the state."""
+        if not self.is_recurrent:
+            return []
         decoder = self.decoder
         count = count_states(decoder.cell, decoder.num_layers)
         return [decoder.units] * count
@@ -63,10 +78,18 @@ class LanguageDecoder(WrappedDecoder):
             for size in self.state_sizes
         ]
 
+    def begin(self, ids: Tensor, training: bool | None) -> Tensor:
+        """Ids `(B, T)`, with nothing before them -> float `(B, T, R)`."""
+        state = self.zeros(ops.shape(ids)[0])
+        return self.decoder.features(ids, {"state": state}, training)
+
     def read(
         self, ids: Tensor, state: list[Tensor], training: bool | None
     ) -> dict[str, Any]:
-        """Ids `(B, T)` -> `features`, `(B, T, R)`, and the next `state`."""
+        """Ids `(B, T)` -> `features`, `(B, T, R)`, and the next `state`.
+
+        Where it is recurrent.
+        """
         return self.decoder.attended_features(
             ids, {"state": state}, training, keeps_weights=False, carries=True
         )
@@ -89,7 +112,7 @@ class ResetEncoder(Encoder):
 
     def make_input(self) -> keras.KerasTensor:
         """Returns the symbolic input of a functional model."""
-        return keras.Input((), dtype="bool", name="resets")
+        return make_resets_input()
 
     def call(
         self, resets: Tensor, training: bool | None = None
@@ -98,7 +121,7 @@ class ResetEncoder(Encoder):
 
 
 @keras.saving.register_keras_serializable(package="keras_s2s")
-class CarryingDecoder(LanguageDecoder):
+class CarryingDecoder(CarriesState, LanguageDecoder):
     """Goes on, in each row, from the state that the batch before left.
 
     Gradients end where a batch begins.
@@ -127,7 +150,7 @@ class CarryingDecoder(LanguageDecoder):
 
     def __init__(
         self,
-        decoder: RNNDecoder,
+        decoder: Decoder,
         batch_size: int | None = None,
         **kwargs: Any,
     ) -> None:
@@ -136,16 +159,7 @@ class CarryingDecoder(LanguageDecoder):
 
     def build(self, target_ids_shape: tuple, memory_shape: dict) -> None:
         super().build(target_ids_shape, memory_shape)
-        sizes = self.state_sizes if self.batch_size else []
-        self.carried = [
-            self.add_weight(
-                shape=(self.batch_size, size),
-                initializer="zeros",
-                trainable=False,
-                name=f"carried_{number}",
-            )
-            for number, size in enumerate(sizes)
-        ]
+        self.build_carried(self.state_sizes)
 
     def features(
         self,
@@ -155,28 +169,11 @@ class CarryingDecoder(LanguageDecoder):
     ) -> Tensor:
         """As `call`, but float `(B, T, R)`: what the output layer sees."""
         if not self.batch_size:
-            rows = ops.shape(target_ids)[0]
-            return self.read(target_ids, self.zeros(rows), training)["features"]
-        rows = target_ids.shape[0]
-        if rows not in (None, self.batch_size):
-            checks.fail(
-                "batch_size", f"that of the model, {self.batch_size}", rows
-            )
-        # Where the size is not known beforehand, this is what fails.
-        resets = ops.reshape(memory["resets"], (self.batch_size, 1))
-        state = [
-            ops.where(resets, 0.0, ops.cast(one, self.compute_dtype))
-            for one in self.carried
-        ]
+            return self.begin(target_ids, training)
+        state = self.resume(target_ids.shape[0], memory["resets"])
         found = self.read(target_ids, state, training)
-        for variable, value in zip(self.carried, found["state"]):
-            variable.assign(ops.cast(ops.stop_gradient(value), variable.dtype))
+        self.carry(found["state"])
         return found["features"]
-
-    def forget(self) -> None:
-        """Has all rows begin anew."""
-        for variable in self.carried:
-            variable.assign(ops.zeros(variable.shape, variable.dtype))
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "batch_size": self.batch_size}

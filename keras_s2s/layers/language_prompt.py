@@ -7,9 +7,9 @@ import keras
 from keras import ops
 
 from keras_s2s import masking
+from keras_s2s.layers.decoder import Decoder
 from keras_s2s.layers.encoder import Encoder
 from keras_s2s.layers.language_decoder import LanguageDecoder
-from keras_s2s.layers.rnn_decoder import RNNDecoder
 
 Tensor: TypeAlias = Any
 
@@ -24,6 +24,8 @@ class PromptEncoder(Encoder):
     Args:
         vocabulary_size: int > 0.
         pad_id: int >= 0. Default: 0.
+        longest: int >= 0 or None. The most tokens of a prompt. Default: any
+            number.
 
     Call arguments:
         source_ids: int32 `(B, S)`.
@@ -36,11 +38,16 @@ class PromptEncoder(Encoder):
     is_prompt = True
 
     def __init__(
-        self, vocabulary_size: int, pad_id: int = 0, **kwargs: Any
+        self,
+        vocabulary_size: int,
+        pad_id: int = 0,
+        longest: int | None = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.vocabulary_size = vocabulary_size
         self.pad_id = pad_id
+        self.longest = longest
 
     def call(
         self, source_ids: Tensor, training: bool | None = None
@@ -53,6 +60,7 @@ class PromptEncoder(Encoder):
         config = {
             "vocabulary_size": self.vocabulary_size,
             "pad_id": self.pad_id,
+            "longest": self.longest,
         }
         return {**super().get_config(), **config}
 
@@ -61,13 +69,15 @@ class PromptEncoder(Encoder):
 class PromptedDecoder(LanguageDecoder):
     """Writes what follows bos and a prompt.
 
-    The state is that behind bos and the prompt but for its last token, or but
+    A search begins behind bos and the prompt but for its last token, or but
     for bos where there is no prompt. That token is fed where a target has its
     bos, so that each target token is predicted once.
 
     Args:
         decoder: as in `LanguageDecoder`.
         bos_id: int >= 0. What stands before a prompt.
+        max_length: int > 0 or None. The most tokens that follow, where the
+            decoder knows no more positions. Default: None.
 
     Call arguments:
         target_ids: int32 `(B, T)`, beginning with bos. What follows.
@@ -78,9 +88,21 @@ class PromptedDecoder(LanguageDecoder):
         Logits, float `(B, T, V)`.
     """
 
-    def __init__(self, decoder: RNNDecoder, bos_id: int, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        decoder: Decoder,
+        bos_id: int,
+        max_length: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(decoder, **kwargs)
         self.bos_id = bos_id
+        self.max_length = max_length
+
+    @property
+    def longest(self) -> int | None:
+        """The most tokens that it takes, None if any number."""
+        return self.max_length if super().longest else None
 
     def _find_last(self, memory: dict[str, Any]) -> tuple[Tensor, ...]:
         """Returns bos and prompt, `(B, S + 1)`, and of each row the place of
@@ -92,19 +114,6 @@ class PromptedDecoder(LanguageDecoder):
         place = ops.max(steps, axis=1, keepdims=True, initial=0)
         return ids, place, ops.take_along_axis(ids, place, axis=1)
 
-    def _read_prompt(
-        self, memory: dict[str, Any], training: bool | None
-    ) -> list[Tensor]:
-        """Returns the state before the last token."""
-        ids, place, _ = self._find_last(memory)
-        length = ops.shape(ids)[1]
-        is_read = ops.arange(length, dtype="int32") < place
-        ids = ops.where(is_read, ids, self.decoder.pad_id)
-        zeros = self.zeros(ops.shape(ids)[0])
-        state = self.read(ids, zeros, training)["state"]
-        # A row of only padding is read as one token.
-        return [ops.where(place > 0, one, 0.0) for one in state]
-
     def features(
         self,
         target_ids: Tensor,
@@ -112,19 +121,36 @@ class PromptedDecoder(LanguageDecoder):
         training: bool | None = None,
     ) -> Tensor:
         """As `call`, but float `(B, T, R)`: what the output layer sees."""
-        state = self._read_prompt(memory, training)
-        _, _, last = self._find_last(memory)
-        last = ops.cast(last, target_ids.dtype)
-        target_ids = ops.concatenate([last, target_ids[:, 1:]], axis=1)
-        return self.decoder.features(target_ids, {"state": state}, training)
+        ids, place, _ = self._find_last(memory)
+        read, length = ops.shape(ids)[1], ops.shape(target_ids)[1]
+        # In each row the target, but for its bos, right behind the prompt.
+        steps = ops.arange(read + length - 1, dtype="int32")
+        target_ids = ops.cast(target_ids, ids.dtype)
+        behind = ops.minimum(ops.maximum(steps - place, 0), length - 1)
+        written = ops.take_along_axis(target_ids, behind, axis=1)
+        ids = ops.concatenate([ids, target_ids[:, 1:]], axis=1)
+        ids = ops.where(steps <= place, ids, written)
+        found = self.begin(ids, training)
+        own = ops.arange(length, dtype="int32") + place
+        return ops.take_along_axis(found, ops.expand_dims(own, -1), axis=1)
 
     def prepare(self, memory: dict[str, Any]) -> dict[str, Any]:
-        return {"last": self._find_last(memory)[2]}
+        ids, place, last = self._find_last(memory)
+        if self.is_recurrent:
+            return {"last": last}
+        before = self.decoder.read(ids, _is_before(ids, place))
+        return {"last": last, **self.decoder.prepare(before)}
 
     def initial_state(
         self, memory: dict[str, Any], beam_size: int, max_length: int
     ) -> dict[str, Any]:
-        memory = {"state": self._read_prompt(memory, False)}
+        if self.is_recurrent:
+            ids, place, _ = self._find_last(memory)
+            ids = ops.where(_is_before(ids, place), ids, self.decoder.pad_id)
+            zeros = self.zeros(ops.shape(ids)[0])
+            state = self.read(ids, zeros, False)["state"]
+            # A row of only padding is read as one token.
+            memory = {"state": [ops.where(place > 0, s, 0.0) for s in state]}
         return self.decoder.initial_state(memory, beam_size, max_length)
 
     def step(
@@ -137,7 +163,13 @@ class PromptedDecoder(LanguageDecoder):
         last = ops.cast(context["last"], token_ids.dtype)
         is_first = ops.logical_and(ops.equal(position, 0), token_ids >= 0)
         token_ids = ops.where(is_first, last, token_ids)
-        return self.decoder.step(token_ids, state, {}, position)
+        return self.decoder.step(token_ids, state, context, position)
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "bos_id": self.bos_id}
+        config = {"bos_id": self.bos_id, "max_length": self.max_length}
+        return {**super().get_config(), **config}
+
+
+def _is_before(ids: Tensor, place: Tensor) -> Tensor:
+    """Bool `(B, S)`: whether an id stands before `place`, int32 `(B, 1)`."""
+    return ops.arange(ops.shape(ids)[1], dtype="int32") < place

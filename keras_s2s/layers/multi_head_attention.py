@@ -9,6 +9,7 @@ from keras import ops
 from keras_s2s import checks
 from keras_s2s.layers.attention import Attention
 from keras_s2s.layers.dropout import Dropout
+from keras_s2s.layers.heads import attend_after
 from keras_s2s.layers.heads import attend_fused
 from keras_s2s.layers.heads import attend_heads
 from keras_s2s.layers.heads import mask_bias
@@ -221,6 +222,16 @@ class SelfAttention(Heads):
         bias: Tensor,
         training: bool | None = None,
     ) -> Tensor:
+        return self.read(inputs, rows, bias, training)[0]
+
+    def read(
+        self,
+        inputs: Tensor,
+        rows: Rows,
+        bias: Tensor,
+        training: bool | None = None,
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """As `call`, and the `key` and `value`, `(B, G, T, d)`."""
         positions = ops.arange(rows.grid[1], dtype="int32")
         query, key, value = self._project(inputs, rows, positions)
         if FUSES_ATTENTION and not (training and self.dropout):
@@ -233,7 +244,8 @@ class SelfAttention(Heads):
                 bias,
                 lambda x: self.dropout_layer(x, training=training),
             )
-        return self.output_dense(rows.pack(merge_heads(context)))
+        outputs = self.output_dense(rows.pack(merge_heads(context)))
+        return outputs, {"key": key, "value": value}
 
     def initial_cache(
         self,
@@ -257,6 +269,7 @@ class SelfAttention(Heads):
         cache: dict[str, Tensor],
         position: Tensor,
         compiled: bool = False,
+        before: dict[str, Tensor] | None = None,
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """One position of K beams.
 
@@ -268,13 +281,17 @@ class SelfAttention(Heads):
             cache: dict, from the step before.
             position: int32 scalar.
             compiled: bool. Whether XLA compiles it. Default: False.
+            before: dict or None. What all beams have before them: `key`,
+                `value` and `bias` as in `attend_after`, and `length`, int32
+                `(B, 1)`. Default: None, nothing.
 
         Returns:
             Float `(B * K, D)`, and the cache with what this step wrote.
         """
-        query, key, value = self._project(
-            inputs, rows, ops.expand_dims(position, 0)
-        )
+        positions = ops.expand_dims(position, 0)
+        if before is not None:
+            positions = ops.expand_dims(before["length"] + positions, 1)
+        query, key, value = self._project(inputs, rows, positions)
         cache = {
             "key": write_slice(cache["key"], position, key, compiled),
             "value": write_slice(cache["value"], position, value, compiled),
@@ -284,7 +301,11 @@ class SelfAttention(Heads):
         key, value = (
             ops.reshape(cache[name], shape) for name in ("key", "value")
         )
-        context, _ = attend_heads(query, transpose_keys(key), value, bias)
+        key = transpose_keys(key)
+        if before is None:
+            context, _ = attend_heads(query, key, value, bias)
+        else:
+            context = attend_after(query, before, key, value, bias)
         return self.output_dense(rows.pack(merge_heads(context))), cache
 
     def _project(

@@ -49,7 +49,8 @@ def rotate(values: Tensor, positions: Tensor) -> Tensor:
 
     Args:
         values: float `(B, H, T, d)`, d even.
-        positions: int `(T,)`.
+        positions: int `(T,)`, or of any shape that broadcasts to
+            `(B, H, T)`.
 
     Returns:
         Float `(B, H, T, d)`.
@@ -132,7 +133,8 @@ class Positions(keras.layers.Layer):
             size = inputs.shape[-1]
             return inputs + sinusoids(positions, size, inputs.dtype)
         if self.kind == "learned":
-            self.check_length(positions.shape[0])
+            if len(positions.shape) == 1:
+                self.check_length(positions.shape[0])
             return inputs + ops.take(self.table, positions, axis=0)
         return inputs
 

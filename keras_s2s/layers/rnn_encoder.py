@@ -135,15 +135,26 @@ class RNNEncoder(ReadsTokens, Encoder):
         return self.encode(source_ids, mask, training)
 
     def encode(
-        self, source: Tensor, mask: Tensor, training: bool | None = None
+        self,
+        source: Tensor,
+        mask: Tensor,
+        training: bool | None = None,
+        first: list[Tensor] | None = None,
     ) -> dict[str, Any]:
-        """As `call`, with the mask, bool `(B, S)`, of what is real."""
+        """As `call`, with the mask, bool `(B, S)`, of what is real.
+
+        `first` is the state to begin with, like the memory's `state`, where
+        all layers run forward. Default: zeros.
+        """
         layout = arrange(mask, compiled=self.supports_jit)
+        first = layout.sort(first or [])
         x = self.embedding(layout.pack(self.known_ids(source)))
         x = self.dropout_layer(x, training=training)
         rows, states = ops.shape(source)[0], []
         for layer, cells in enumerate(self.cells):
-            outputs, state = run_cells(cells, x, rows, layout)
+            count = cells[0].num_states
+            begin = first[layer * count : (layer + 1) * count]
+            outputs, state = run_cells(cells, x, rows, layout, begin)
             is_like = outputs.shape[-1] == x.shape[-1]
             if layer > 0 and self.residual and is_like:
                 outputs = outputs + x

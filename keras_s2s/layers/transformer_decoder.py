@@ -6,11 +6,13 @@ from typing import TypeAlias
 import keras
 from keras import ops
 
+from keras_s2s import checks
 from keras_s2s import masking
 from keras_s2s.layers.decoder import Decoder
 from keras_s2s.layers.dropout import Dropout
 from keras_s2s.layers.heads import causal_bias
 from keras_s2s.layers.heads import mask_bias
+from keras_s2s.layers.heads import transpose_keys
 from keras_s2s.layers.inputs import ReadsTokens
 from keras_s2s.layers.positions import Positions
 from keras_s2s.layers.readout import OutputLayer
@@ -30,6 +32,10 @@ class TransformerDecoder(ReadsTokens, Decoder):
     all beams of a sentence. Those of the target are written to a cache that
     is never re-ordered: the state says which beam wrote the past of which.
 
+    With cross_attention=False it attends what it wrote alone, as the decoder
+    of a `LanguageModel`. A prompt that its beams go on from is read once, by
+    `read`, and shared by them.
+
     Masking: the memory's mask says what attention may see. Padding of the
     target stands behind every real token, so it changes none of them.
 
@@ -47,6 +53,8 @@ class TransformerDecoder(ReadsTokens, Decoder):
             positions are learned. Default: None.
         tie_embeddings: bool. The output layer's weights are the target
             embedding's. Default: False.
+        cross_attention: bool. Whether each layer attends the memory. False:
+            for `LanguageModel`. Default: True.
 
     Call arguments:
         target_ids: int32 `(B, T)`, beginning with bos.
@@ -58,7 +66,8 @@ class TransformerDecoder(ReadsTokens, Decoder):
 
     Raises:
         ValueError: a size is not positive, or no multiple of `num_heads`; a
-            name is unknown; more tokens than learned positions.
+            name is unknown; more tokens than learned positions; there is
+            an encoder's memory and no cross-attention.
 
     Example:
 
@@ -93,6 +102,7 @@ class TransformerDecoder(ReadsTokens, Decoder):
         scale_embeddings: bool = True,
         tie_embeddings: bool = False,
         pad_id: int = 0,
+        cross_attention: bool = True,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -100,6 +110,7 @@ class TransformerDecoder(ReadsTokens, Decoder):
         self.max_positions = max_positions
         self.scale_embeddings = scale_embeddings
         self.tie_embeddings = tie_embeddings
+        self.cross_attention = cross_attention
         self.set_input(vocabulary_size, embedding_dim, pad_id, scale_embeddings)
         self.supports_jit = PREFERS_JIT
         policy = self.dtype_policy
@@ -119,7 +130,7 @@ class TransformerDecoder(ReadsTokens, Decoder):
             normalization,
             normalize_first,
             positions,
-            attends_memory=True,
+            attends_memory=cross_attention,
             dtype=policy,
             name="stack",
         )
@@ -137,7 +148,9 @@ class TransformerDecoder(ReadsTokens, Decoder):
         shape = (None, None, self.embedding_dim)
         self.embedding.build()
         self.positions_layer.build(shape)
-        self.stack.build(shape, memory_shape["outputs"][-1])
+        # What is no encoder's memory has no outputs.
+        outputs_shape = memory_shape.get("outputs", (None,))
+        self.stack.build(shape, outputs_shape[-1])
         self.output_layer.build((None, self.embedding_dim))
 
     def features(
@@ -160,16 +173,57 @@ class TransformerDecoder(ReadsTokens, Decoder):
         training: bool | None = None,
     ) -> dict[str, Tensor]:
         """A dict of `features` and the last layer's `weights`, `(B, T, S)`."""
-        length = ops.shape(target_ids)[1]
-        x = self._embed(target_ids, ops.arange(length, dtype="int32"))
-        x = self.dropout_layer(x, training=training)
-        contexts = self._prepare_layers(memory)
-        bias = causal_bias(length, x.dtype)
+        self._check_memory(memory)
+        contexts = None
+        if self.cross_attention:
+            contexts = self._prepare_layers(memory)
         mask = masking.before_padding(self.find_mask(target_ids))
-        rows = arrange_rows(mask, self.supports_jit)
-        x, weights = self.stack.call(x, rows, bias, contexts, training)
+        inputs = self._begin(target_ids, mask, training)
+        x, weights = self.stack.call(*inputs, contexts, training)
         x = x * ops.cast(ops.expand_dims(mask, -1), x.dtype)
         return {"features": x, "weights": weights}
+
+    def _check_memory(self, memory: dict[str, Any]) -> None:
+        if not self.cross_attention and "outputs" in memory:
+            rule = "True where there is a memory to attend"
+            cure = "Without one, take `LanguageModel`."
+            checks.fail("cross_attention", rule, False, cure)
+
+    def _begin(
+        self, ids: Tensor, mask: Tensor, training: bool | None
+    ) -> tuple[Tensor, Any, Tensor]:
+        """What the layers read of `(B, T)`, its rows, and a causal bias."""
+        length = ops.shape(ids)[1]
+        x = self._embed(ids, ops.arange(length, dtype="int32"))
+        x = self.dropout_layer(x, training=training)
+        rows = arrange_rows(mask, self.supports_jit)
+        return x, rows, causal_bias(length, x.dtype)
+
+    def read(self, ids: Tensor, mask: Tensor) -> dict[str, Any]:
+        """Reads what the targets of a search go on from.
+
+        Args:
+            ids: int32 `(B, S)`.
+            mask: bool `(B, S)`. True up to where each row is read.
+
+        Returns:
+            What `prepare` takes where there is no cross-attention.
+        """
+        _, _, written = self.stack.read(*self._begin(ids, mask, False))
+        counts = ops.cast(mask, "int32")
+        before = {
+            "bias": mask_bias(mask[:, None, None], self.compute_dtype),
+            "length": ops.sum(counts, axis=1, keepdims=True),
+        }
+        layers = [
+            {
+                **before,
+                "key": transpose_keys(own["key"]),
+                "value": own["value"],
+            }
+            for own in written
+        ]
+        return {"before": layers}
 
     def project(self, features: Tensor) -> Tensor:
         """Float `(..., D)` -> logits `(..., V)`."""
@@ -181,7 +235,9 @@ class TransformerDecoder(ReadsTokens, Decoder):
 
     def prepare(self, memory: dict[str, Any]) -> dict[str, Any]:
         kernel = self.output_layer.kernel_of(self._tied_embeddings)
-        return {"layers": self._prepare_layers(memory), "kernel": kernel}
+        if self.cross_attention:
+            return {"layers": self._prepare_layers(memory), "kernel": kernel}
+        return {"layers": memory["before"], "kernel": kernel}
 
     def _prepare_layers(self, memory: dict[str, Any]) -> list[dict[str, Any]]:
         return self.stack.prepare(memory["outputs"], memory["mask"])
@@ -191,16 +247,17 @@ class TransformerDecoder(ReadsTokens, Decoder):
     ) -> dict[str, Any]:
         self.positions_layer.check_length(max_length, "max_length")
         rows, length = ops.shape(memory["outputs"])[:2]
-        return {
+        state = {
             # Of which beam each token of the past is.
             "beams": ops.full((rows, beam_size, max_length), -1, "int32"),
             "cache": self.stack.initial_cache(
                 rows, beam_size, max_length, self.supports_jit
             ),
-            "alignment": ops.zeros(
-                (rows, beam_size, length), self.compute_dtype
-            ),
         }
+        if self.cross_attention:
+            shape = (rows, beam_size, length)
+            state["alignment"] = ops.zeros(shape, self.compute_dtype)
+        return state
 
     def step(
         self,
@@ -210,7 +267,11 @@ class TransformerDecoder(ReadsTokens, Decoder):
         position: Tensor,
     ) -> tuple[Tensor, dict[str, Any]]:
         rows, size = ops.shape(token_ids)[:2]
-        x = self._embed(token_ids, ops.expand_dims(position, 0))
+        # (1,), or with what each row has before its first token, (B, 1)
+        positions = ops.expand_dims(position, 0)
+        if not self.cross_attention:
+            positions = positions + context["layers"][0]["length"]
+        x = self._embed(token_ids, positions)
         own = ops.arange(size, dtype="int32")
         steps = ops.arange(ops.shape(state["beams"])[2], dtype="int32")
         beams = ops.where(
@@ -244,6 +305,7 @@ class TransformerDecoder(ReadsTokens, Decoder):
         self, target_ids: Any, memory: Any, training: bool | None = None
     ) -> Any:
         """Not from `call`, which Keras would try with any length it likes."""
+        self._check_memory(memory)
         shape = (*target_ids.shape[:2], self.input_size)
         return keras.KerasTensor(shape, dtype=self.compute_dtype)
 
@@ -254,5 +316,6 @@ class TransformerDecoder(ReadsTokens, Decoder):
             "max_positions": self.max_positions,
             "scale_embeddings": self.scale_embeddings,
             "tie_embeddings": self.tie_embeddings,
+            "cross_attention": self.cross_attention,
         }
         return {**super().get_config(), **config}

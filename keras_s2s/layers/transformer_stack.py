@@ -223,15 +223,30 @@ class TransformerStack(keras.layers.Layer):
         contexts: list | None = None,
         training: bool | None = None,
     ) -> tuple[Tensor, Tensor | None]:
-        x, weights = rows.pack(inputs), None
+        x, weights, _ = self.read(inputs, rows, bias, contexts, training)
+        return x, weights
+
+    def read(
+        self,
+        inputs: Tensor,
+        rows: Rows,
+        bias: Tensor,
+        contexts: list | None = None,
+        training: bool | None = None,
+    ) -> tuple[Tensor, Tensor | None, list[dict]]:
+        """As `call`, and each layer's own `key` and `value`."""
+        x, weights, written = rows.pack(inputs), None, []
         for number, layer in enumerate(self.layers):
 
             def attend_self(x: Tensor, layer: Any = layer) -> tuple:
-                return layer.self_attention.call(x, rows, bias, training), None
+                return layer.self_attention.read(x, rows, bias, training)
 
             context = contexts[number] if contexts else None
-            x, _, weights = layer.call(x, attend_self, context, rows, training)
-        return rows.unpack(self._finish(x)), weights
+            x, own, weights = layer.call(
+                x, attend_self, context, rows, training
+            )
+            written.append(own)
+        return rows.unpack(self._finish(x)), weights, written
 
     def prepare(self, outputs: Tensor, mask: Tensor) -> list[dict]:
         """Keys and values of a memory, for each layer."""
@@ -255,22 +270,28 @@ class TransformerStack(keras.layers.Layer):
         contexts: list[dict],
         position: Tensor,
         compiled: bool = False,
-    ) -> tuple[Tensor, list[dict], Tensor]:
+    ) -> tuple[Tensor, list[dict], Tensor | None]:
         """One position of K beams, `(B, K, D)`.
 
-        Returns the features, the caches, and the weights of the memory in
-        the last layer, `(B, K, S)`.
+        `contexts` are of the memory, or where none is attended, of what
+        stands before all beams, as in `SelfAttention.step`. Returns the
+        features, the caches, and the weights of the memory in the last
+        layer, `(B, K, S)` or None.
         """
         rows = AllRows(ops.shape(inputs)[:2])
         x = rows.pack(inputs)
         written, weights = [], None
-        for layer, before, context in zip(self.layers, cache, contexts):
+        for layer, past, context in zip(self.layers, cache, contexts):
+            before = None if self.attends_memory else context
 
             def attend_self(
-                x: Tensor, layer: Any = layer, before: dict = before
+                x: Tensor,
+                layer: Any = layer,
+                past: dict = past,
+                before: dict | None = before,
             ) -> tuple:
                 return layer.self_attention.step(
-                    x, rows, bias, before, position, compiled
+                    x, rows, bias, past, position, compiled, before
                 )
 
             x, after, weights = layer.call(x, attend_self, context, rows, False)

@@ -9,6 +9,7 @@ import numpy as np
 from keras_s2s import checks
 from keras_s2s.data import SequencePairs
 from keras_s2s.data import Stream
+from keras_s2s.data import StreamPairs
 from keras_s2s.data import pad_rows
 
 # What sources and targets are called in the data.
@@ -42,6 +43,9 @@ def check_pairs(data: Any, labels: Any, encoder: Any, decoder: Any) -> None:
         ]
     elif isinstance(data, Stream):
         sides = [("target_ids", data.max_target_id, data.steps)]
+        if isinstance(data, StreamPairs):
+            sources = {"source_ids": data.max_source_id, "resets": True}
+            sides.append(("sources", sources, data.steps))
     elif isinstance(data, dict):
         given = {**data, "labels": labels}
         sides = [

@@ -57,10 +57,11 @@ class InferenceModel(LoopModel):
 
     Call arguments:
         source_ids: int `(B, S)`. `predict` also takes a list of id lists.
-            Of a `ParallelEncoder`, a dict of those by name. Where constraints
-            have to be told something of each sentence, a dict of the source,
-            `source_ids`, and of that, by the names of their `inputs`;
-            `predict` also takes lists, and a source alone.
+            Of a `ParallelEncoder`, a dict of those by name; of a
+            `StatefulEncoder`, of the next piece of each row and `resets`.
+            Where constraints have to be told something of each sentence, a
+            dict of the source, `source_ids`, and of that, by the names of
+            their `inputs`; `predict` also takes lists, and a source alone.
 
     Returns:
         Dict, N best hypotheses first: `ids`, int32 `(B, N, T)`, without bos,
@@ -105,7 +106,7 @@ class InferenceModel(LoopModel):
         if isinstance(model, (list, tuple)):
             model = Ensemble(model)
         if isinstance(model, LanguageModel):
-            model = model.prompted(bos_id)
+            model = model.prompted(bos_id, max_length)
         encoder, decoder = find_parts(model)
         if hasattr(decoder, "vector_dim"):
             cure = "For vectors take `Forecaster`."
@@ -283,8 +284,9 @@ class InferenceModel(LoopModel):
 
         Raises:
             ValueError: sources or targets are not as stated above, hold ids
-                outside the vocabulary or are empty; the search has a
-                `coverage_penalty`, and the decoder no `attended_features`.
+                outside the vocabulary or are empty; the encoder carries a
+                state; the search has a `coverage_penalty`, and the decoder
+                no `attended_features`.
         """
         return score_targets(self, source, target_ids, batch_size, verbose)
 

@@ -5,12 +5,12 @@ from typing import Any
 import keras
 
 from keras_s2s import checks
-from keras_s2s.data import Stream
+from keras_s2s.layers.decoder import Decoder
 from keras_s2s.layers.language_decoder import CarryingDecoder
 from keras_s2s.layers.language_decoder import ResetEncoder
 from keras_s2s.layers.language_prompt import PromptedDecoder
 from keras_s2s.layers.language_prompt import PromptEncoder
-from keras_s2s.layers.rnn_decoder import RNNDecoder
+from keras_s2s.layers.transformer_decoder import TransformerDecoder
 from keras_s2s.models.seq2seq import Seq2Seq
 
 
@@ -26,7 +26,8 @@ class LanguageModel(Seq2Seq):
     first batch of a `Stream` resets all rows, an epoch sees nothing of the
     one before, and an evaluation nothing of training. To evaluate inside of
     an epoch, or batches of another size, take another `LanguageModel` of the
-    same decoder.
+    same decoder. A `TransformerDecoder` carries none: it reads each row of
+    each batch from its start.
 
     `InferenceModel(language_model)` continues prompts: what it is given as
     sources, without bos, is read behind bos, and what follows is searched
@@ -37,7 +38,8 @@ class LanguageModel(Seq2Seq):
 
     Args:
         decoder: `RNNDecoder`, with attention=None, context=None and
-            bridge="pass".
+            bridge="pass", or `TransformerDecoder`, with
+            cross_attention=False.
         stateful: bool. Whether the state is carried from batch to batch.
             Default: False, each row of each batch begins at zeros.
         batch_size: int > 0 where stateful: B, that of every batch. Else
@@ -51,9 +53,10 @@ class LanguageModel(Seq2Seq):
         Logits, float `(B, T, V)`.
 
     Raises:
-        TypeError: `decoder` is no `RNNDecoder`.
-        ValueError: it reads a memory; `batch_size` is missing or too much; a
-            batch has another size; `fit` is told to shuffle where stateful.
+        TypeError: `decoder` is neither.
+        ValueError: it reads a memory; it is to carry a state and has none;
+            `batch_size` is missing or too much; a batch has another size;
+            `fit` is told to shuffle where stateful.
 
     Example:
 
@@ -70,16 +73,20 @@ class LanguageModel(Seq2Seq):
     (None, 1, 5)
 
     Source: Mikolov et al., 2010, https://doi.org/10.21437/Interspeech.2010-343;
-    Zaremba et al., 2014, https://arxiv.org/abs/1409.2329
+    Zaremba et al., 2014, https://arxiv.org/abs/1409.2329; Liu et al., 2018
+    (a Transformer decoder alone), https://arxiv.org/abs/1801.10198
     """
 
     def __init__(
         self,
-        decoder: RNNDecoder,
+        decoder: Decoder,
         stateful: bool = False,
         batch_size: int | None = None,
         **kwargs: Any,
     ) -> None:
+        if stateful and isinstance(decoder, TransformerDecoder):
+            rule = "False with a TransformerDecoder, which has no state"
+            checks.fail("stateful", rule, stateful)
         if stateful:
             checks.check_positive("batch_size", batch_size)
         elif batch_size is not None:
@@ -97,43 +104,29 @@ class LanguageModel(Seq2Seq):
             checks.fail(
                 "scheduled_sampling", rule, kwargs["scheduled_sampling"]
             )
-        if self.stateful and kwargs.get("r_drop"):
-            rule = "0 where the state is carried"
-            checks.fail("r_drop", rule, kwargs["r_drop"])
         super().compile(*args, **kwargs)
 
-    def reset_states(self) -> None:
-        """Has all rows of the next batch begin at zeros."""
-        self.decoder.forget()
-
-    def prompted(self, bos_id: int = 2) -> Seq2Seq:
+    def prompted(self, bos_id: int = 2, max_length: int = 64) -> Seq2Seq:
         """Returns a model of the same weights from prompts to what follows.
 
         Args:
             bos_id: int >= 0. What stands before a prompt. Default: 2.
+            max_length: int > 0. The most tokens that follow, where positions
+                are learned: a prompt has the others. Default: 64.
         """
-        decoder = self.decoder.decoder
-        encoder = PromptEncoder(decoder.vocabulary_size, decoder.pad_id)
-        return Seq2Seq(encoder, PromptedDecoder(decoder, bos_id))
-
-    def fit(self, x: Any = None, y: Any = None, **kwargs: Any) -> Any:
-        """As `keras.Model.fit`, in the order of the batches where stateful."""
-        if self.stateful and kwargs.setdefault("shuffle", False):
-            rule = "False where the state is carried"
-            checks.fail("shuffle", rule, kwargs["shuffle"])
-        return super().fit(x, y, **kwargs)
+        decoder, longest = self.decoder.decoder, self.decoder.longest
+        if longest is not None:
+            checks.check_length("max_length", max_length, longest)
+            longest -= max_length
+        encoder = PromptEncoder(
+            decoder.vocabulary_size, decoder.pad_id, longest
+        )
+        return Seq2Seq(encoder, PromptedDecoder(decoder, bos_id, max_length))
 
     def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
         """As `keras.Model.predict`."""
         self._check_data(x)
         return super().predict(x, *args, **kwargs)
-
-    def _check_data(self, x: Any, y: Any = None) -> None:
-        if self.stateful and isinstance(x, Stream):
-            if x.batch_size != self.batch_size:
-                rule = f"that of the model, {self.batch_size}"
-                checks.fail("batch_size", rule, x.batch_size)
-        super()._check_data(x, y)
 
     def get_config(self) -> dict[str, Any]:
         config = super().get_config()

@@ -9,6 +9,7 @@ from keras import ops
 
 from keras_s2s import checks
 from keras_s2s.data import pad_rows
+from keras_s2s.layers.carried_state import find_carriers
 from keras_s2s.layers.decoder import attends
 from keras_s2s.models.door import check_source_ids
 from keras_s2s.models.door import check_sources
@@ -145,6 +146,9 @@ def score_targets(
     """Returns what `InferenceModel.score` does."""
     checks.check_positive("batch_size", batch_size)
     encoder, decoder = inference.encoder, inference.decoder
+    if find_carriers([encoder]):
+        rule = "one that carries no state, to score pairs in any order"
+        checks.fail("model", rule, encoder.name)
     source, widths = _check_source(source, encoder, decoder)
     pad_id = inference.pad_id
     labels = check_target_ids(target_ids, len(widths), decoder, pad_id)

@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from keras_s2s import checks
+from keras_s2s.layers.carried_state import find_carriers
 from keras_s2s.layers.decoder import Decoder
 from keras_s2s.layers.encoder import Encoder
 from keras_s2s.losses import SequenceLoss
@@ -59,7 +60,7 @@ class Seq2Seq(TrainingModel):
         inputs: dict of `source_ids`, int32 `(B, S)`, and `target_ids`, int32
             `(B, T)`, beginning with bos; of vectors, `source_vectors` and
             `target_vectors`, float `(B, S, C)` and `(B, T, C)`. Those of a
-            `ParallelEncoder` are a dict by name.
+            `ParallelEncoder` or a `StatefulEncoder` are a dict by name.
 
     Returns:
         Logits, float `(B, T, V)`, or vectors `(B, T, C)`.
@@ -142,6 +143,8 @@ class Seq2Seq(TrainingModel):
         compiles with XLA, on TensorFlow anew for each pair of lengths.
         """
         check_loss(loss, self.decoder)
+        if r_drop and find_carriers(self.parts()):
+            checks.fail("r_drop", "0 where the state is carried", r_drop)
         self.objectives = Objectives(
             self.decoder, loss, scheduled_sampling, r_drop, guided_alignment
         )

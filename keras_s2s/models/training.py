@@ -6,6 +6,8 @@ import keras
 from keras import ops
 
 from keras_s2s import checks
+from keras_s2s.data import Stream
+from keras_s2s.layers.carried_state import find_carriers
 from keras_s2s.layers.decoder import Decoder
 from keras_s2s.losses import SequenceLoss
 from keras_s2s.masking import token_weights
@@ -153,8 +155,14 @@ class TrainingModel(keras.Model):
         return self.loss.total(self.loss.weigh(labels, weights))
 
     def fit(self, x: Any = None, y: Any = None, **kwargs: Any) -> Any:
-        """As `keras.Model.fit`; refuses ids outside the vocabularies."""
+        """As `keras.Model.fit`; refuses ids outside the vocabularies.
+
+        Where a state is carried, batches come in the order of the data.
+        """
         check_trainable(*self.parts())
+        if find_carriers(self.parts()) and kwargs.setdefault("shuffle", False):
+            rule = "False where the state is carried"
+            checks.fail("shuffle", rule, kwargs["shuffle"])
         self._check_data(x, y)
         later = kwargs.get("validation_data")
         later = later if isinstance(later, (tuple, list)) else (later, None)
@@ -166,7 +174,16 @@ class TrainingModel(keras.Model):
         self._check_data(x, y)
         return super().evaluate(x, y, **kwargs)
 
+    def reset_states(self) -> None:
+        """Has all rows of the next batch begin at zeros, if any is carried."""
+        for part in find_carriers(self.parts()):
+            part.reset_states()
+
     def _check_data(self, x: Any, y: Any = None) -> None:
+        for part in find_carriers(self.parts()):
+            if isinstance(x, Stream) and x.batch_size != part.batch_size:
+                rule = f"that of the model, {part.batch_size}"
+                checks.fail("batch_size", rule, x.batch_size)
         check_pairs(x, y, self.encoder, self.decoder_or_decoders())
 
     def quantize(self, *args: Any, **kwargs: Any) -> None:

@@ -61,6 +61,24 @@ def test_neighbouring_heads_share_a_group():
     numerics.assert_close(grouped, expected, 1e-12)
 
 
+def test_two_parts_are_one_text():
+    random = np.random.default_rng(0)
+    query = random.normal(size=(2, 6, 3, 4))
+    key, value = random.normal(size=(2, 2, 2, 7, 4))
+    key = np.swapaxes(key, 2, 3)
+    bias = random.normal(size=(2, 1, 3, 7))
+    bias[..., :2] = bias[:, :, :1, :2]
+    expected, _ = heads.attend_heads(*map(ops.array, (query, key, value, bias)))
+    before = {
+        "key": ops.array(key[..., :2]),
+        "value": ops.array(value[:, :, :2]),
+        "bias": ops.array(bias[:, :, :1, :2]),
+    }
+    rest = key[..., 2:], value[:, :, 2:], bias[..., 2:]
+    found = heads.attend_after(ops.array(query), before, *map(ops.array, rest))
+    numerics.assert_close(found, expected, 1e-12)
+
+
 def test_half_precision_keeps_its_dtype():
     ones = ops.ones((1, 2, 3, 4), "float16")
     bias = heads.causal_bias(3, "float16")

@@ -116,14 +116,14 @@ def feed(layer, x):
     return dense(layer.outer, hidden)
 
 
-def run_stack(stack, x, memory=None):
+def run_stack(stack, x, memory=None, causal=False):
     """All layers over `(T, D)`."""
     for layer in stack.layers:
         parts = [
             (
                 layer.self_norm,
                 lambda y, layer=layer: attend_self(
-                    layer.self_attention, y, memory is not None
+                    layer.self_attention, y, causal
                 ),
             ),
             (
@@ -170,9 +170,9 @@ def encode(encoder, ids):
     return run_stack(encoder.stack, embed(encoder, ids))
 
 
-def decode(decoder, ids, outputs):
-    """Ids and a memory -> logits `(T, V)`."""
-    x = run_stack(decoder.stack, embed(decoder, ids), outputs)
+def decode(decoder, ids, outputs=None):
+    """Ids and a memory, if there is one -> logits `(T, V)`."""
+    x = run_stack(decoder.stack, embed(decoder, ids), outputs, causal=True)
     if decoder.tie_embeddings:
         (bias,) = weights_of(decoder.output_layer)
         return x @ weights_of(decoder.embedding)[0].T + bias
