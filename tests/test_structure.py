@@ -62,10 +62,10 @@ FLOORS = {
     "models.averaging": 7,
     "models.text_to_text": 7,
     "models": 8,
+    "plots": 8,
     "callbacks.*": 9,
     "callbacks": 10,
     "export": 9,
-    "plots": 9,
     "": 11,
 }
 BACKENDS = {"jax", "jaxlib", "tensorflow", "torch"}
@@ -289,6 +289,9 @@ def test_backends_are_known_in_one_room(name):
     packages = {
         full_name.partition(".")[0] for full_name in imported_names(TREES[name])
     }
+    if name == "callbacks.event_file":
+        # TensorFlow writes event files on every backend.
+        packages -= {"tensorflow"}
     assert not packages & BACKENDS or name.startswith("recurrence")
 
 
