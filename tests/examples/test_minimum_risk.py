@@ -5,8 +5,10 @@ import numpy as np
 import pytest
 
 from examples import minimum_risk
+from keras_s2s.data import pad_rows
 from keras_s2s.layers import RNNDecoder
 from keras_s2s.layers import RNNEncoder
+from keras_s2s.models import Seq2Seq
 
 EOS = minimum_risk.EOS
 IDS = {coin: 4 + place for place, coin in enumerate(minimum_risk.COINS)}
@@ -103,11 +105,44 @@ def test_a_sum_is_paid(amount, coins):
         assert minimum_risk.read(wrong) is None
 
 
-@pytest.mark.slow
-def test_the_example_runs(monkeypatch, capsys):
-    options = "--pairs=50 --epochs=1 --updates=2 --units=8 --samples=2"
+def test_payments_are_counted_by_hand(capsys):
+    class Answers:
+        def predict(self, sources, verbose):
+            assert sources == [[9, EOS], [5, 4, EOS], [8, EOS]]
+            answers = [[5], [5, 2, 2], [2, 1, 1]]
+            ids = [[*map(IDS.get, coins), EOS] for coins in answers]
+            return {"ids": pad_rows(ids)[:, None]}
+
+    minimum_risk.report("name", Answers(), [5, 10, 4])
+    # The last is right, with a coin too many of three: (0 + 1 + 1/3) / 3.
+    expected = "66.7% of sums right, 33.3% with the fewest coins, "
+    expected = f"name: {expected}mean cost 0.444\n"
+    assert capsys.readouterr().out == expected
+
+
+def test_the_example_runs(monkeypatch):
+    compile_model, reports = Seq2Seq.compile, []
+
+    def compile_eagerly(*args, **kwargs):
+        compile_model(*args, run_eagerly=True, **kwargs)
+
+    def fit(model, data, **kwargs):
+        """In the place of training: looks at what it would learn."""
+        inputs, labels, _ = data[0]
+        assert len(labels) == 9
+        for source, answer in zip(inputs["source_ids"], labels):
+            digits = [str(one - 4) for one in source if one > EOS]
+            assert sum(minimum_risk.read(answer)) == int("".join(digits))
+
+    monkeypatch.setattr(Seq2Seq, "compile", compile_eagerly)
+    monkeypatch.setattr(Seq2Seq, "fit", fit)
+    monkeypatch.setattr(minimum_risk, "MAX_LENGTH", 4)
+    monkeypatch.setattr(
+        minimum_risk, "report", lambda *args: reports.append(args)
+    )
+    options = "--pairs=9 --epochs=1 --updates=1 --units=8 --samples=2"
     monkeypatch.setattr(sys, "argv", ["minimum_risk.py", *options.split()])
     minimum_risk.main()
-    lines = capsys.readouterr().out.splitlines()[-2:]
-    assert lines[0].startswith("likelihood: ")
-    assert lines[1].startswith("risk, 2 updates: ")
+    names, (best, again), (held_out, _) = zip(*reports)
+    assert names == ("likelihood", "risk, 1 updates")
+    assert best is again and len(held_out) == 50
