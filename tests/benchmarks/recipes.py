@@ -7,7 +7,8 @@ each part with that alone changed, one run after the other, and prints a table
 of BLEU. Options that it does not know are handed to every run. A run that is
 finished is not repeated, one that was stopped goes on; a line of the table is
 printed when its run ends. Distillation, by `examples/distill.py`, has the
-first run's model as its teacher, or `--teacher`.
+first run's model as its teacher, or `--teacher`; with references as well, an
+epoch is twice as long.
 
 `--minutes` gives each run the same time instead of the same epochs; take
 `--schedule constant` with it, as the rate decays by epochs.
