@@ -51,6 +51,7 @@ RECIPES = {
         "num_layers": 1,
         "dropout": 0.4,
         "learning_rate": 2e-3,
+        "schedule": "decay",
         "average": 1,
         "score_every": 1,
     },
@@ -65,6 +66,7 @@ RECIPES = {
         "num_heads": 4,
         "dropout": 0.3,
         "learning_rate": 5e-3,
+        "schedule": "noam",
         "average": 10,
         "score_every": 5,
     },
@@ -100,11 +102,13 @@ def parse_options():
     add("--num-heads", type=int)
     add("--dropout", type=float)
     add("--label-smoothing", type=float, default=0.1)
+    add("--untied", action="store_true", help="no embedding is the output's")
     add("--sampling-alpha", type=float, help="cut words anew in each epoch")
     add("--own-words", type=float, help="highest share that training reads")
     add("--r-drop", type=float, default=0.0, help="weight of R-Drop")
     add("--learning-rate", type=float, help="the highest")
-    add("--warmup-steps", type=int, default=2000, help="of a transformer")
+    add("--schedule", choices=["decay", "constant", "noam"], help="of the rate")
+    add("--warmup-steps", type=int, default=2000, help="of --schedule noam")
     add("--average", type=int, help="epochs whose weights are averaged")
     add("--score-every", type=int, help="epochs from one BLEU to the next")
     add("--beam-size", type=int, default=5, help="for the test set")
@@ -159,6 +163,15 @@ def build_tokenizers(sources, targets, options):
     ]
 
 
+def build_rate(options):
+    """Returns a learning rate; `Progress` lowers it if it is to decay."""
+    if options.schedule == "noam":
+        return s2s.schedules.InverseSquareRoot(
+            options.learning_rate, options.warmup_steps
+        )
+    return options.learning_rate
+
+
 def build_rnn(source_size, target_size, options):
     layers = {
         "cell": options.cell,
@@ -169,11 +182,10 @@ def build_rnn(source_size, target_size, options):
     model = s2s.models.Seq2Seq(
         s2s.layers.RNNEncoder(source_size, *sizes, **layers),
         s2s.layers.RNNDecoder(
-            target_size, *sizes, tie_embeddings=True, **layers
+            target_size, *sizes, tie_embeddings=not options.untied, **layers
         ),
     )
-    # Progress lowers the rate.
-    return model, keras.optimizers.Adam(options.learning_rate, clipnorm=1.0)
+    return model, keras.optimizers.Adam(build_rate(options), clipnorm=1.0)
 
 
 def build_transformer(source_size, target_size, options):
@@ -187,14 +199,11 @@ def build_transformer(source_size, target_size, options):
     model = s2s.models.Seq2Seq(
         s2s.layers.TransformerEncoder(source_size, *sizes, **layers),
         s2s.layers.TransformerDecoder(
-            target_size, *sizes, tie_embeddings=True, **layers
+            target_size, *sizes, tie_embeddings=not options.untied, **layers
         ),
         share_embeddings=True,
     )
-    schedule = s2s.schedules.InverseSquareRoot(
-        options.learning_rate, options.warmup_steps
-    )
-    return model, keras.optimizers.Adam(schedule, beta_2=0.98)
+    return model, keras.optimizers.Adam(build_rate(options), beta_2=0.98)
 
 
 def build_model(source_tokenizer, target_tokenizer, options):
@@ -240,7 +249,7 @@ class Progress(keras.callbacks.Callback):
         self.folder = options.output
         self.epochs = options.epochs
         self.average = options.average
-        self.decays = options.architecture == "rnn"
+        self.decays = options.schedule == "decay"
         self.learning_rate = options.learning_rate
         self.end_time = time.monotonic() + 60 * options.minutes
         self.rows = []

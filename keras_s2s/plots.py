@@ -6,6 +6,8 @@ import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 from typing import Any
+from typing import BinaryIO
+from typing import TypeAlias
 
 import numpy as np
 
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+Path: TypeAlias = str | os.PathLike[str] | BinaryIO
+
 # Panels side by side.
 MOST_COLUMNS = 6
 
@@ -23,7 +27,7 @@ def plot_alignment(
     alignment: Any,
     source_tokens: Sequence[str],
     target_tokens: Sequence[str],
-    path: str | os.PathLike[str] | None = None,
+    path: Path | None = None,
     title: str | None = None,
     font: str | None = None,
 ) -> "Figure":
@@ -39,8 +43,9 @@ def plot_alignment(
             `"alignments"` of `models.InferenceModel`. May be padded.
         source_tokens: sequence of S str or fewer, at least one.
         target_tokens: sequence of T str or fewer, at least one.
-        path: path or None. Where to save the picture; the suffix says in
-            which format, such as `.png`, `.pdf` or `.svg`. Default: None.
+        path: path, file open for bytes, or None. Where to save the picture;
+            the suffix says in which format, such as `.png`, `.pdf` or `.svg`;
+            a file gets PNG. Default: None.
         title: str or None. Default: None.
         font: str or None. Name of the first font to try. Matplotlib's own
             covers Latin, Cyrillic and Greek letters; what the first lacks,
@@ -83,7 +88,7 @@ def plot_alignment(
 def plot_text_alignment(
     text: Any,
     source: str,
-    path: str | os.PathLike[str] | None = None,
+    path: Path | None = None,
     title: str | None = None,
     font: str | None = None,
 ) -> "Figure":
@@ -143,7 +148,7 @@ def plot_attention_over_image(
     alignment: Any,
     target_tokens: Sequence[str],
     grid_shape: tuple[int, int] | None = None,
-    path: str | os.PathLike[str] | None = None,
+    path: Path | None = None,
     title: str | None = None,
     font: str | None = None,
 ) -> "Figure":
@@ -238,8 +243,12 @@ def _darken(axes: "Axes", weights: np.ndarray, size: tuple[int, int]) -> None:
     )
 
 
-def _make_figure(name: str, size: tuple[float, float]) -> "Figure":
-    """Returns an empty figure of so many inches, for the function `name`."""
+def import_matplotlib(name: str) -> tuple[type, type]:
+    """Returns `Figure` and its canvas without a display.
+
+    Args:
+        name: str. What needs them, and says so where they are missing.
+    """
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
@@ -248,12 +257,18 @@ def _make_figure(name: str, size: tuple[float, float]) -> "Figure":
             f"{name} needs matplotlib. Install it with "
             '`pip install "keras_s2s[plots]"`.'
         ) from error
-    figure = Figure(figsize=size, layout="constrained")
-    FigureCanvasAgg(figure)
+    return Figure, FigureCanvasAgg
+
+
+def _make_figure(name: str, size: tuple[float, float]) -> "Figure":
+    """Returns an empty figure of so many inches, for the function `name`."""
+    figure_class, canvas_class = import_matplotlib(name)
+    figure = figure_class(figsize=size, layout="constrained")
+    canvas_class(figure)
     return figure
 
 
-def _save(figure: "Figure", path: str | os.PathLike[str] | None) -> None:
+def _save(figure: "Figure", path: Path | None) -> None:
     if path is None:
         return
     with warnings.catch_warnings():

@@ -66,10 +66,10 @@ FLOORS = {
     "models.text_to_text": 8,
     "models.to_text": 8,
     "models": 9,
+    "plots": 9,
     "callbacks.*": 10,
     "callbacks": 11,
     "export": 10,
-    "plots": 10,
     "": 12,
 }
 BACKENDS = {"jax", "jaxlib", "tensorflow", "torch"}
@@ -299,6 +299,9 @@ def test_backends_are_known_in_one_room(name):
     packages = {
         full_name.partition(".")[0] for full_name in imported_names(TREES[name])
     }
+    if name == "callbacks.event_file":
+        # TensorFlow writes event files on every backend.
+        packages -= {"tensorflow"}
     assert not packages & BACKENDS or name.startswith("recurrence")
 
 

@@ -1,17 +1,25 @@
 """Scores of what is generated while `fit` runs."""
 
+import io
+import os
 from collections.abc import Sequence
 from typing import Any
 
 import keras
 import numpy as np
 
+from keras_s2s.callbacks.event_file import EventFile
 from keras_s2s.checks import check_integer
 from keras_s2s.checks import check_option
 from keras_s2s.checks import check_positive
 from keras_s2s.checks import fail
+from keras_s2s.plots import import_matplotlib
+from keras_s2s.plots import plot_text_alignment
 from keras_s2s.text_metrics import TextMetric
 from keras_s2s.text_metrics import resolve_metrics
+
+# What Markdown would not show as it stands in a cell of a table.
+MARKDOWN = "\\`*_[]<>&|~"
 
 
 class GenerationMetrics(keras.callbacks.Callback):
@@ -59,14 +67,25 @@ class GenerationMetrics(keras.callbacks.Callback):
         prefix: str. Stands before the names in the logs. Default: `"val_"`.
         verbose: int. 0: print nothing; 1: a progress bar, the scores and the
             examples; 2: no bar. Default: 1.
+        log_dir: str, path or None. Folder for TensorBoard, which need not be
+            installed: the `num_examples` pairs and what is generated from
+            them, as texts, each time; a step is an epoch, as of
+            `keras.callbacks.TensorBoard`, or, with `every_steps`, an update
+            of the weights. Default: None.
+        num_pictures: int >= 0. Of how many of these examples, in `log_dir`, a
+            picture of the alignment, by `plots.plot_text_alignment`; not of
+            empty sources. Default: 0.
 
     Raises:
         ValueError: no texts; not as many references as sources; an empty
             reference of an error rate; an unknown metric or tokenizer; a
-            metric given twice; `generate` returns another number of texts.
+            metric given twice; `generate` returns another number of texts;
+            pictures without a `log_dir`, of more than the examples, or
+            `text_to_text` is no `TextToText` with `return_alignments=True`.
         TypeError: `text_to_text` has no `generate`; a text is no str; a
             metric is neither a name nor a function with a `__name__`.
-        ImportError: a metric needs a package that is not installed.
+        ImportError: a metric, or a picture, needs a package that is not
+            installed.
 
     Example:
 
@@ -99,6 +118,8 @@ class GenerationMetrics(keras.callbacks.Callback):
         lowercase: bool = False,
         prefix: str = "val_",
         verbose: int = 1,
+        log_dir: str | os.PathLike | None = None,
+        num_pictures: int = 0,
     ) -> None:
         super().__init__()
         if not callable(getattr(text_to_text, "generate", None)):
@@ -119,6 +140,8 @@ class GenerationMetrics(keras.callbacks.Callback):
         if len(source_texts) != len(reference_texts):
             rule = f"as many as the {len(source_texts)} source texts"
             fail("len(reference_texts)", rule, len(reference_texts))
+        most = 0 if log_dir is None else num_examples
+        _check_pictures(num_pictures, most, text_to_text)
         self.text_to_text = text_to_text
         self.source_texts = source_texts
         self.reference_texts = reference_texts
@@ -137,6 +160,9 @@ class GenerationMetrics(keras.callbacks.Callback):
         self.lowercase = lowercase
         self.prefix = prefix
         self.verbose = verbose
+        self.log_dir = log_dir
+        self.num_pictures = num_pictures
+        self._file = None
         self._first_epoch = None
         self._num_steps = 0
         self._scores = {}
@@ -152,7 +178,7 @@ class GenerationMetrics(keras.callbacks.Callback):
         if self.every_steps and self._num_steps % self.every_steps == 0:
             # Between epochs Keras holds the weights elsewhere on JAX.
             getattr(self.model, "jax_state_sync", lambda: None)()
-            self._scores = self.evaluate()
+            self._score(None)
             if logs is not None:
                 logs.update(self._scores)
 
@@ -163,12 +189,30 @@ class GenerationMetrics(keras.callbacks.Callback):
             self._first_epoch = epoch
         is_due = (epoch - self._first_epoch) % self.every_epochs == 0
         if is_due or epoch + 1 == (self.params or {}).get("epochs"):
-            self._scores = self.evaluate()
+            self._score(epoch)
         if logs is not None:
             logs.update(self._scores)
 
+    def on_train_end(self, logs: dict[str, float] | None = None) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
     def evaluate(self) -> dict[str, float]:
         """Generates now. Returns the scores under their names in the logs."""
+        scores, _ = self._evaluate()
+        return scores
+
+    def _score(self, epoch: int | None) -> None:
+        self._scores, examples = self._evaluate()
+        if self.log_dir is not None:
+            step = epoch
+            if self.every_steps:
+                step = int(self.model.optimizer.iterations)
+            self._write(examples, step)
+
+    def _evaluate(self) -> tuple[dict[str, float], list[tuple]]:
+        """Returns the scores, and of some pairs all three texts."""
         indices = np.arange(len(self.source_texts))
         if self.sample_size is not None and self.sample_size < len(indices):
             indices = indices * len(indices) // self.sample_size
@@ -180,9 +224,11 @@ class GenerationMetrics(keras.callbacks.Callback):
             self.prefix + name: float(metric(hypotheses, references))
             for name, metric in self.metrics.items()
         }
+        examples = list(zip(sources, references, hypotheses))
+        examples = examples[: self.num_examples]
         if self.verbose:
-            self._print(scores, sources, references, hypotheses)
-        return scores
+            self._print(scores, examples)
+        return scores, examples
 
     def _generate(self, sources: list[str]) -> list[str]:
         # Texts of a length together: a batch is as slow as its longest text.
@@ -209,15 +255,10 @@ class GenerationMetrics(keras.callbacks.Callback):
         return hypotheses
 
     def _print(
-        self,
-        scores: dict[str, float],
-        sources: list[str],
-        references: list[str],
-        hypotheses: list[str],
+        self, scores: dict[str, float], examples: list[tuple[str, str, str]]
     ) -> None:
         lines = [" - ".join(f"{name}: {s:.4f}" for name, s in scores.items())]
-        examples = list(zip(sources, references, hypotheses))
-        for source, reference, hypothesis in examples[: self.num_examples]:
+        for source, reference, hypothesis in examples:
             lines += [
                 f"  source:     {source}",
                 f"  reference:  {reference}",
@@ -225,6 +266,45 @@ class GenerationMetrics(keras.callbacks.Callback):
                 "",
             ]
         print("\n".join(lines).rstrip())
+
+    def _write(self, examples: list[tuple], step: int) -> None:
+        if self._file is None:
+            self._file = EventFile(self.log_dir)
+        for number, texts in enumerate(examples):
+            tag = f"{self.prefix}example_{number}"
+            self._file.write_text(tag, _tabulate(texts), step)
+            if number < self.num_pictures and texts[0].strip():
+                png = io.BytesIO()
+                plot_text_alignment(self.text_to_text, texts[0], png)
+                tag = f"{self.prefix}alignment_{number}"
+                self._file.write_picture(tag, png.getvalue(), step)
+
+
+def _tabulate(texts: tuple[str, str, str]) -> str:
+    """Returns a table in Markdown in which the texts stand as they are."""
+    lines = ["| | |", "|---|---|"]
+    for name, text in zip(("source", "reference", "hypothesis"), texts):
+        letters = [
+            f"&#{ord(letter)};" if letter in MARKDOWN else letter
+            for letter in " ".join(text.split())
+        ]
+        lines.append(f"| {name} | {''.join(letters)} |")
+    return "\n".join(lines)
+
+
+def _check_pictures(num_pictures: int, most: int, text_to_text: Any) -> None:
+    check_integer("num_pictures", num_pictures, 0)
+    if num_pictures > most:
+        rule = f"at most {most}, the examples that go to `log_dir`"
+        fail("num_pictures", rule, num_pictures)
+    if not num_pictures:
+        return
+    inference = getattr(text_to_text, "inference", None)
+    has_alignments = getattr(inference, "return_alignments", False)
+    if not has_alignments or not hasattr(text_to_text, "n_best"):
+        rule = "0 without a `TextToText` that has return_alignments=True"
+        fail("num_pictures", rule, num_pictures)
+    import_matplotlib("GenerationMetrics")
 
 
 def _check_texts(name: str, texts: Sequence[str]) -> None:

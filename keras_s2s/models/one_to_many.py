@@ -12,6 +12,7 @@ from keras_s2s.layers.names import check_layers
 from keras_s2s.layers.names import make_named_inputs
 from keras_s2s.models.door import check_copying
 from keras_s2s.models.door import match_names
+from keras_s2s.models.objectives import Objectives
 from keras_s2s.models.output import can_pack
 from keras_s2s.models.output import pack
 from keras_s2s.models.seq2seq import Seq2Seq
@@ -112,11 +113,14 @@ class OneToMany(TrainingModel):
         loss: Any = None,
         metrics: Any = None,
         weighted_metrics: Any = None,
+        r_drop: float = 0.0,
         **kwargs: Any,
     ) -> None:
         """As `keras.Model.compile`; `jit_compile` as in `Seq2Seq`.
 
-        Losses and metrics are dicts by name, or one loss for all.
+        Losses and metrics are dicts by name, or one loss for all; in
+        `loss_weights`, a dict, too, what is missing weighs 1. `r_drop` is as
+        in `Seq2Seq`, of each decoder, and weighs what its loss does.
         """
         given = {
             "loss": loss,
@@ -126,6 +130,14 @@ class OneToMany(TrainingModel):
         }
         for name, value in given.items():
             self._check_names(name, value)
+        self._loss_weights = kwargs.get("loss_weights") or {}
+        if self._loss_weights:
+            # Keras would have one weight for one loss, that of all.
+            if not isinstance(loss, dict):
+                loss = dict.fromkeys(self.decoders, loss)
+            weights = {name: self._loss_weights.get(name, 1.0) for name in loss}
+            kwargs["loss_weights"] = weights
+        self._objectives = {}
         # Of each decoder that leaves padding out, what its loss ignores.
         self._ignored = {}
         for name, decoder in self.decoders.items():
@@ -134,6 +146,7 @@ class OneToMany(TrainingModel):
             if getattr(own, "chunk_size", None) is not None:
                 rule = "None where a model has several decoders"
                 checks.fail("chunk_size", rule, own.chunk_size)
+            self._objectives[name] = Objectives(decoder, own, None, r_drop, 0.0)
             measured = [
                 (value or {}).get(name, [])
                 for value in (metrics, weighted_metrics)
@@ -175,6 +188,15 @@ class OneToMany(TrainingModel):
                 logits[name] = decoder(targets[name], memory, training=training)
         return logits
 
+    def vary(self, args: tuple) -> tuple:
+        """What `compile` was told that only training knows."""
+        objectives = next(iter(self._objectives.values()))
+        if not objectives.r_drop:
+            return args
+        *state, data = args
+        data = keras.utils.unpack_x_y_sample_weight(data)
+        return (*state, objectives.vary(data, self._target_name, 0))
+
     def prepare(self, args: tuple) -> tuple:
         """Checks names, and leaves padding out as `Seq2Seq` does."""
         *state, data = args
@@ -204,6 +226,31 @@ class OneToMany(TrainingModel):
         targets = x.get(self._target_name) if isinstance(x, dict) else x
         for name, values in ((self._target_name, targets), ("labels", labels)):
             list(match_names(name, values, self.decoder_or_decoders()))
+
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
+    ) -> Any:
+        """As `keras.Model.compute_loss`."""
+        loss = super().compute_loss(x, y, y_pred, sample_weight, training)
+        for name, objectives in self._objectives.items():
+            if training and objectives.r_drop:
+                weights = sample_weight
+                if isinstance(weights, dict):
+                    weights = weights.get(name)
+                term = objectives.divergence(y[name], y_pred[name], weights)
+                loss += self._loss_weights.get(name, 1.0) * term
+        return loss
+
+    def get_compile_config(self) -> dict[str, Any]:
+        """As `keras.Model.get_compile_config`."""
+        config = super().get_compile_config()
+        (options, *_) = (own.get_config() for own in self._objectives.values())
+        return {**config, **options} if config else {}
 
     def get_config(self) -> dict[str, Any]:
         decoders = {

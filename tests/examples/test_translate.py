@@ -214,6 +214,17 @@ def test_training_may_read_own_words_and_compare_two_passes(monkeypatch):
     assert float(schedule(6000)) == np.float32(0.3)
 
 
+def test_output_weights_and_the_schedule_may_differ(monkeypatch):
+    monkeypatch.setattr(sys, "argv", command("--untied", "--schedule=noam"))
+    tokenizer = types.SimpleNamespace(vocabulary_size=20)
+    model = translate.build_model(
+        tokenizer, tokenizer, translate.parse_options()
+    )
+    assert not model.decoder.tie_embeddings
+    # The first of 2,000 updates to the highest rate.
+    assert float(model.optimizer.learning_rate) == pytest.approx(1e-6)
+
+
 def options_of(folder):
     """The options of the test's transformer, with `folder` as its output."""
     options = ["--architecture=transformer", "--num-layers=1", "--num-heads=2"]

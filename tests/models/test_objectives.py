@@ -7,6 +7,7 @@ from keras import ops
 
 import keras_s2s as s2s
 from keras_s2s.losses import SequenceLoss
+from keras_s2s.models import OneToMany
 from keras_s2s.models import Seq2Seq
 from keras_s2s.models.objectives import Objectives
 from tests import numerics
@@ -106,6 +107,36 @@ def test_a_step_compares_two_passes():
     )
     found, expected = (one.test_on_batch(*batch()) for one in (model, plain))
     assert found == expected
+
+
+def test_of_several_decoders_each_compares_its_own():
+    layers = pairs.make_layers("transformer", dropout=0.5)
+    encoder, german = pairs.build(*layers)
+    french = pairs.make_layers("transformer", dropout=0.5)[1]
+    pairs.build(encoder, french)
+    model = OneToMany(encoder, {"de": german, "fr": french})
+    compile_model(model, r_drop=3.0, run_eagerly=True, loss_weights={"fr": 0.5})
+    inputs, labels = batch()
+    names, targets = ("de", "fr"), inputs["target_ids"]
+    inputs["target_ids"] = dict(zip(names, (targets, targets[::-1])))
+    labels = dict(zip(names, (labels, labels[::-1])))
+    reset_dropout(model)
+    twice = keras.tree.map_structure(lambda ids: np.tile(ids, (2, 1)), inputs)
+    logits = model(twice, training=True)
+    expected = 0.0
+    for name, weight in (("de", 1.0), ("fr", 0.5)):
+        own = np.tile(labels[name], (2, 1))
+        loss = float(SequenceLoss()(own, logits[name]))
+        own_logits, ones = numerics.numpy(logits[name]), np.ones(own.shape)
+        term = expected_term(own_logits, own, ones, 3.0)
+        assert term > 0.1
+        expected += weight * (loss + term)
+    reset_dropout(model)
+    found, *_ = model.train_on_batch(inputs, labels)
+    assert found == pytest.approx(expected, 1e-5)
+    assert model.get_compile_config()["r_drop"] == 3.0
+    with pytest.raises(ValueError, match="`r_drop` must be 0 where `loss` is"):
+        compile_model(model, r_drop=3.0, loss={"de": SequenceLoss()})
 
 
 def make_alignments():

@@ -120,12 +120,17 @@ def test_padding_is_left_out_and_the_encoder_runs_once(monkeypatch):
 
 
 def test_losses_and_their_weights_may_be_by_name():
-    model = OneToMany(*make_parts())
+    model, loss = OneToMany(*make_parts()), s2s.losses.SequenceLoss()
+    expected = expected_losses(model.encoder, model.decoders, loss)
+    total = 2.0 * expected["de"] + 0.5 * expected["fr"]
     losses = {name: s2s.losses.SequenceLoss() for name in ("de", "fr")}
     compile_eagerly(model, loss=losses, loss_weights={"de": 2.0, "fr": 0.5})
     found = model.test_on_batch(*make_batch(), return_dict=True)
-    expected = expected_losses(model.encoder, model.decoders, losses["de"])
-    total = 2.0 * expected["de"] + 0.5 * expected["fr"]
+    np.testing.assert_allclose(found["loss"], total, rtol=1e-5)
+    # One loss for all, and one weight.
+    compile_eagerly(model, loss=loss, loss_weights={"fr": 0.25})
+    found = model.test_on_batch(*make_batch(), return_dict=True)
+    total = expected["de"] + 0.25 * expected["fr"]
     np.testing.assert_allclose(found["loss"], total, rtol=1e-5)
 
 
