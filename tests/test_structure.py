@@ -61,11 +61,13 @@ FLOORS = {
     "models.image_to_text": 7,
     "models.averaging": 7,
     "models.text_to_text": 7,
+    "models.unknown_words": 6,
     "models": 8,
     "callbacks.*": 9,
     "callbacks": 10,
     "export": 9,
-    "plots": 9,
+    "plots.*": 9,
+    "plots": 10,
     "": 11,
 }
 BACKENDS = {"jax", "jaxlib", "tensorflow", "torch"}
@@ -107,6 +109,7 @@ PUBLIC_NAMES = {
         "NoRepeatNgrams",
         "RandomSampling",
         "RepetitionPenalty",
+        "StochasticBeamSearch",
     ],
     "export": ["to_ctranslate2"],
     "layers": [
@@ -160,6 +163,7 @@ PUBLIC_NAMES = {
     "plots": [
         "plot_alignment",
         "plot_attention_over_image",
+        "plot_beam",
         "plot_text_alignment",
     ],
     "schedules": [

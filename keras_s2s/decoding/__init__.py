@@ -11,3 +11,6 @@ from keras_s2s.decoding.constraints import (
 from keras_s2s.decoding.greedy import GreedySearch as GreedySearch
 from keras_s2s.decoding.sampling import RandomSampling as RandomSampling
 from keras_s2s.decoding.search import Search as Search
+from keras_s2s.decoding.stochastic_beam import (
+    StochasticBeamSearch as StochasticBeamSearch,
+)

@@ -30,6 +30,7 @@ from keras_s2s.decoding.search import Search
 from keras_s2s.decoding.search import Stepper
 from keras_s2s.decoding.search import Task
 from keras_s2s.decoding.trace import rank_ends
+from keras_s2s.decoding.trace import read_beams
 from keras_s2s.decoding.trace import trace_back
 
 Tensor: TypeAlias = Any
@@ -81,6 +82,13 @@ class BeamSearch(Search):
         num_groups: int > 0, a divisor of K. G. Default: 1.
         diversity: float >= 0, nats. What a token costs for each beam of an
             earlier group that got it at the same step. Default: 0.5.
+        return_beams: bool. Whether the result has the tree of the search as
+            well: `beam_ids`, int32 `(B, K, T)`, the tokens of the hypotheses
+            that were open after each step; `beam_parents`, int32
+            `(B, K, T)`, which of the beams before each was extended; and
+            `beam_scores`, float32 `(B, K, T)`, nats, what ranked them, -inf
+            where nothing was open. For K > 1 only, and
+            `plots.plot_beam`. Default: False.
 
     Raises:
         ValueError, TypeError: an argument is not as stated above.
@@ -111,6 +119,7 @@ class BeamSearch(Search):
         constraints: Sequence[Constraint] | None = None,
         num_groups: int = 1,
         diversity: float = 0.5,
+        return_beams: bool = False,
     ):
         super().__init__(constraints)
         checks.check_positive("beam_size", beam_size)
@@ -131,6 +140,11 @@ class BeamSearch(Search):
             rule = f"a divisor of `beam_size`, {beam_size}"
             checks.fail("num_groups", rule, num_groups)
         checks.check_number("diversity", diversity, 0.0, open_maximum=True)
+        checks.check_instance(
+            "return_beams", return_beams, bool, "True or False"
+        )
+        if return_beams and beam_size == 1:
+            checks.fail("return_beams", "False where `beam_size` is 1", True)
         self.beam_size = beam_size
         self.length_penalty = length_penalty
         self.alpha = alpha
@@ -139,6 +153,7 @@ class BeamSearch(Search):
         self.num_hypotheses = num_hypotheses
         self.num_groups = num_groups
         self.diversity = diversity
+        self.return_beams = return_beams
 
     def run(self, stepper: Stepper, task: Task) -> dict[str, Tensor]:
         """Returns what `search` returns, its arguments being checked."""
@@ -191,7 +206,12 @@ class BeamSearch(Search):
                 )
             return extended
 
-        first = first_carry(stepper, task, self._split(task))
+        parts = self._split(task)
+        first = first_carry(stepper, task, parts)
+        if self.return_beams:
+            for group, part in zip(first["groups"], parts):
+                nothing = part.full(-math.inf, "float32", task.max_length)
+                group["beam_scores"] = nothing
         return ops.while_loop(goes_on, extend, first)
 
     def _extend_groups(
@@ -214,6 +234,10 @@ class BeamSearch(Search):
             extended |= merge_pool(
                 group, candidates, position, divisors[0], part
             )
+            if self.return_beams:
+                extended["beam_scores"] = write_step(
+                    group["beam_scores"], position, extended["open_scores"]
+                )
             extended["open_scores"] = self._close_done(extended, divisors[1])
             groups.append(extended)
             tokens.append(chosen // part.beam_size)
@@ -254,7 +278,10 @@ class BeamSearch(Search):
             ends = rank_ends(group, open_penalty, count, part)
             results.append(trace_back(group, ends, part))
             finished.append(ops.equal(ends["ids"], task.eos_id))
-        return join_groups(results, finished, self.num_hypotheses)
+        result = join_groups(results, finished, self.num_hypotheses)
+        if self.return_beams:
+            result |= read_beams(last["groups"], self._split(task))
+        return result
 
     def rank(
         self, log_probs: np.ndarray, lengths: np.ndarray, finished: np.ndarray
@@ -280,6 +307,7 @@ class BeamSearch(Search):
             "num_hypotheses": self.num_hypotheses,
             "num_groups": self.num_groups,
             "diversity": self.diversity,
+            "return_beams": self.return_beams,
         }
         return {**config, **super().get_config()}
 

@@ -130,6 +130,19 @@ def best_first(scores: Tensor, count: int) -> Tensor:
     return ops.cast(order[:, :count], "int32")
 
 
+def finished_first(scores: Tensor, finished: Tensor, count: int) -> Tensor:
+    """Returns int32 `(B, count)`: places of the best of each row.
+
+    Args:
+        scores: float `(B, K)`.
+        finished: bool `(B, K)`. These come before all others.
+        count: int in [1, K].
+    """
+    order = best_first(scores, scores.shape[1])
+    ranks = gather_beams(ops.cast(finished, "float32"), order)
+    return gather_beams(order, best_first(ranks, count))
+
+
 def gather_beams(values: Tensor, places: Tensor) -> Tensor:
     """Picks along the second axis, with one gather on a flat first axis.
 

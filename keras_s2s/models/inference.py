@@ -10,7 +10,7 @@ from keras import ops
 
 from keras_s2s import checks
 from keras_s2s.decoding import BeamSearch
-from keras_s2s.decoding import RandomSampling
+from keras_s2s.decoding.random_search import RandomSearch
 from keras_s2s.decoding.search import Search
 from keras_s2s.layers.decoder import Decoder
 from keras_s2s.layers.encoder import Encoder
@@ -27,6 +27,13 @@ from keras_s2s.models.scoring import score_targets
 from keras_s2s.recurrence import trace_any_length
 
 Tensor: TypeAlias = Any
+
+# What a beam search adds with `return_beams`.
+BEAM_OUTPUTS = {
+    "beam_ids": "int32",
+    "beam_parents": "int32",
+    "beam_scores": "float32",
+}
 
 # Where a search is compiled, sources are padded to a multiple of this many
 # tokens: each length is compiled anew.
@@ -65,7 +72,7 @@ class Generator(LoopLayer):
     ) -> None:
         super().__init__(encoder, decoder, **kwargs)
         self.search = search
-        if isinstance(search, RandomSampling):
+        if isinstance(search, RandomSearch):
             # Keras tracks the random state of layers alone.
             self.seed_generator = search.seed_generator
         self.max_length = max_length
@@ -107,6 +114,10 @@ class Generator(LoopLayer):
         if self.return_alignments:
             shape = (*hypotheses, None)
             spec["alignments"] = keras.KerasTensor(shape, dtype="float32")
+        if getattr(self.search, "return_beams", False):
+            shape = (rows, self.search.beam_size, self.max_length)
+            for name, dtype in BEAM_OUTPUTS.items():
+                spec[name] = keras.KerasTensor(shape, dtype=dtype)
         return spec
 
 
@@ -142,7 +153,7 @@ class InferenceModel(LoopModel):
         int32 `(B, N)`, tokens, eos included; `scores`, float32 `(B, N)`,
         nats, what ranks; `token_scores`, float32 `(B, N, T)`, nats; and with
         `return_alignments`, `alignments`, float32 `(B, N, T, S)`, S being the
-        positions of the memory.
+        positions of the memory. More, where the search says so.
 
     Raises:
         ValueError: `model` does not hold one encoder and one decoder; an id

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from collections.abc import Iterable
+from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,6 +19,7 @@ from keras_s2s.models.inference import InferenceModel
 from keras_s2s.models.minimum_bayes_risk import Utility
 from keras_s2s.models.minimum_bayes_risk import choose_texts
 from keras_s2s.models.minimum_bayes_risk import find_utility
+from keras_s2s.models.unknown_words import TextWriter
 from keras_s2s.tokenizers import Tokenizer
 from keras_s2s.word_tokenizer import find_extensions
 
@@ -124,14 +126,6 @@ class ToText(keras.Model):
         return cls(**config)
 
 
-def _choose(options: dict[str, list], places: Sequence[int]) -> dict[str, list]:
-    """Returns what a tokenizer is told of some of the texts."""
-    return {
-        name: [values[place] for place in places]
-        for name, values in options.items()
-    }
-
-
 @keras.saving.register_keras_serializable(package="keras_s2s")
 class TextToText(ToText):
     """An inference model with its tokenizers, in one `.keras` file.
@@ -185,6 +179,7 @@ class TextToText(ToText):
         batch_size: int = 64,
         verbose: int = 0,
         utility: str | Utility | None = None,
+        replace_unknowns: bool | Mapping[str, str] = False,
     ) -> list[str]:
         """Returns the best target text of each source text, in their order.
 
@@ -199,13 +194,21 @@ class TextToText(ToText):
                 search by `minimum_bayes_risk`: samples count alike, those of
                 other searches as likely as they are. Default: None, the
                 first is taken.
+            replace_unknowns: bool or dict. Whether the word of the source
+                that an unknown one was read from, by the largest attention
+                weight, stands in its place; or, if a dict has this word, its
+                translation there. With SentencePiece that is a word, letters
+                and digits in a row, for the whole word that has an unknown
+                piece. Default: False.
 
         Returns:
             List of str.
 
         Raises:
             TypeError: `texts` is a str, or holds something else than str.
-            ValueError: there is a `utility`, and one hypothesis.
+            ValueError: there is a `utility`, and one hypothesis; unknown
+                words are to be replaced, and the inference model is without
+                `return_alignments`.
         """
         checks.check_positive("batch_size", batch_size)
         if utility is not None:
@@ -213,15 +216,13 @@ class TextToText(ToText):
                 rule = "None where the search returns one hypothesis"
                 checks.fail("utility", rule, utility)
             utility = find_utility(utility)
-        rows, options = self._encode(texts)
-        decode = self.target_tokenizer.decode
+        rows, writer = self._encode(texts, replace_unknowns)
 
         def read(result: dict, places: Sequence[int]) -> list[str]:
-            own = _choose(options, places)
             if utility is None:
-                return decode(result["ids"][:, 0], **own)
+                return writer.write(result, 0, places)
             count = result["ids"].shape[1]
-            texts = [decode(result["ids"][:, n], **own) for n in range(count)]
+            texts = [writer.write(result, n, places) for n in range(count)]
             are_drawn = isinstance(self.inference.search, RandomSampling)
             return choose_texts(texts, result, utility, are_drawn)
 
@@ -229,7 +230,11 @@ class TextToText(ToText):
         return self.write(len(rows), batches, verbose, read)
 
     def n_best(
-        self, texts: Sequence[str], batch_size: int = 64, verbose: int = 0
+        self,
+        texts: Sequence[str],
+        batch_size: int = 64,
+        verbose: int = 0,
+        replace_unknowns: bool | Mapping[str, str] = False,
     ) -> list[list[Hypothesis]]:
         """Returns the hypotheses of each source text, in their order.
 
@@ -238,25 +243,33 @@ class TextToText(ToText):
 
         Args:
             texts, batch_size, verbose: as for `generate`.
+            replace_unknowns: as for `generate`, in the `text` alone.
 
         Returns:
             List of lists of `Hypothesis`.
 
         Raises:
-            TypeError: `texts` is a str, or holds something else than str.
+            TypeError, ValueError: as `generate`.
         """
         checks.check_positive("batch_size", batch_size)
-        rows, options = self._encode(texts)
+        rows, writer = self._encode(texts, replace_unknowns)
         source_tokenizer = self.source_tokenizer
 
         def read(result: dict, places: Sequence[int]) -> list[list]:
             found = []
+            count = result["ids"].shape[1]
+            texts = [writer.write(result, n, places) for n in range(count)]
             for number, place in enumerate(places):
-                own = _choose(options, [place])
+                own = writer.options_of([place])
                 ids = [*rows[place], *self._end()]
                 source_tokens = spell(source_tokenizer, ids, own)
                 hypotheses = read_hypotheses(
-                    result, number, source_tokens, self.target_tokenizer, own
+                    result,
+                    number,
+                    source_tokens,
+                    [column[number] for column in texts],
+                    self.target_tokenizer,
+                    own,
                 )
                 found.append(list(hypotheses))
             return found
@@ -265,9 +278,11 @@ class TextToText(ToText):
         return self.write(len(rows), batches, verbose, read, [])
 
     def _encode(
-        self, texts: Sequence[str]
-    ) -> tuple[list[list[int]], dict[str, list]]:
-        """Returns ids, and what the tokenizers are told of each text."""
+        self,
+        texts: Sequence[str],
+        replace_unknowns: bool | Mapping[str, str],
+    ) -> tuple[list[list[int]], TextWriter]:
+        """Returns the ids of texts, and what writes what is found for them."""
         options = find_extensions(
             self.source_tokenizer,
             self.target_tokenizer,
@@ -276,7 +291,15 @@ class TextToText(ToText):
         )
         rows = self.source_tokenizer.encode(texts, **options)
         self._check_vocabularies()
-        return rows, options
+        writer = TextWriter(
+            self.source_tokenizer,
+            self.target_tokenizer,
+            texts,
+            options,
+            self.inference,
+            replace_unknowns,
+        )
+        return rows, writer
 
     def _make_batches(
         self, rows: list[list[int]], batch_size: int

@@ -10,6 +10,7 @@ from keras_s2s.decoding import MinimumLength
 from keras_s2s.decoding import NoRepeatNgrams
 from keras_s2s.decoding import RandomSampling
 from keras_s2s.decoding import RepetitionPenalty
+from keras_s2s.decoding import StochasticBeamSearch
 from tests.decoding.oracles import BOS
 from tests.decoding.oracles import EOS
 from tests.decoding.oracles import PAD
@@ -31,8 +32,10 @@ SEARCHES = {
         ],
     ),
     "no word twice": GreedySearch(constraints=[NoRepeatNgrams(1)]),
-    # Draws differ between backends, but not where there is one to draw.
-    "sampling": RandomSampling(top_k=1, num_samples=2, seed=0),
+    "sampling": RandomSampling(top_p=0.9, num_samples=2, seed=0),
+    "stochastic": StochasticBeamSearch(
+        3, 0.8, seed=0, constraints=[NoRepeatNgrams(2)]
+    ),
 }
 
 

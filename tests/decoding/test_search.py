@@ -15,6 +15,7 @@ from keras_s2s.decoding import MinimumLength
 from keras_s2s.decoding import NoRepeatNgrams
 from keras_s2s.decoding import RandomSampling
 from keras_s2s.decoding import RepetitionPenalty
+from keras_s2s.decoding import StochasticBeamSearch
 from tests.decoding.oracles import BOS
 from tests.decoding.oracles import EOS
 from tests.decoding.oracles import PAD
@@ -33,6 +34,7 @@ SEARCHES = {
         num_hypotheses=3,
         num_groups=2,
         diversity=0.7,
+        return_beams=True,
     ),
     "constrained beam": BeamSearch(
         3,
@@ -43,8 +45,8 @@ SEARCHES = {
             MinimumLength(3),
         ],
     ),
-    # Draws may differ in a graph, but not where there is one to draw.
-    "sampling": RandomSampling(0.7, 1, 0.9, num_samples=3, seed=2),
+    "sampling": RandomSampling(0.7, 3, 0.9, 3, seed=2, epsilon=0.1),
+    "stochastic": StochasticBeamSearch(4, 1.5, 3, seed=2),
 }
 every_search = pytest.mark.parametrize(
     "search", SEARCHES.values(), ids=SEARCHES

@@ -18,6 +18,7 @@ SEARCHES = {
     "gnmt": decoding.BeamSearch(3, "gnmt", 0.9, num_hypotheses=3),
     "power": decoding.BeamSearch(3, "power", 1.0, False, num_hypotheses=3),
     "samples": decoding.RandomSampling(num_samples=3, seed=0),
+    "stochastic": decoding.StochasticBeamSearch(3, 0.7, seed=0),
     # Some of length 1, and some that never end.
     "never twice": decoding.BeamSearch(
         3, num_hypotheses=3, constraints=[decoding.NoRepeatNgrams(1)]

@@ -71,7 +71,11 @@ def test_n_best_holds_what_the_search_found():
                 expected["alignments"][0, number, :length],
                 1e-5,
             )
-    assert text_to_text().n_best(TEXTS[:1])[0][0].alignment is None
+            weights = one.alignment.tolist()
+            hard = [own.index(max(own)) for own in weights]
+            assert one.hard_alignment == hard
+    (without,) = text_to_text().n_best(TEXTS[:1])[0]
+    assert without.alignment is None and without.hard_alignment is None
 
 
 def test_called_on_ids_it_is_its_inference_model():
