@@ -63,12 +63,12 @@ def plot_beam(
     """Draws the tree of a beam search: what was open after each step.
 
     A column is a step, from left to right; in it are the K open hypotheses,
-    the best on top, each a box with its last token and what ranked it, in
-    nats, and a line from the one that it continues. Below them are, as
-    "end", those that finished at this step and came back, with their number
-    and their final score. The way to the best is blue, to others that came
-    back dark; a pale box led nowhere. Works without a display and leaves
-    the state of `matplotlib.pyplot` alone.
+    the best on top, or that of each group, each a box with its last token
+    and what ranked it, in nats, and a line from the one that it continues.
+    Below them are, as "end", those that finished at this step and came back,
+    with their number and their final score. The way to the best is blue, to
+    others that came back dark; a pale box led nowhere. Works without a
+    display and leaves the state of `matplotlib.pyplot` alone.
 
     Args:
         result: dict. What `models.InferenceModel` predicts whose search is
@@ -147,13 +147,13 @@ def _make_nodes(own: dict[str, np.ndarray], tokenizer: Tokenizer) -> list[Node]:
     """Returns the boxes, each behind its parent, the first the start."""
     nodes, numbers = [Node(0, 0, None, "start", 0)], {}
     for step, beams in enumerate(np.isfinite(own["beam_scores"]).T):
-        for place, beam in enumerate(np.flatnonzero(beams)):
+        for beam in np.flatnonzero(beams):
             # All of the first step go on from the start, the only one.
             before = step and (step, own["beam_parents"][beam, step])
             numbers[step + 1, beam] = len(nodes)
             token = _spell(tokenizer, own["beam_ids"][beam, step])
             label = f"{token}\n{own['beam_scores'][beam, step]:.2f}"
-            nodes.append(Node(step + 1, place, numbers.get(before, 0), label))
+            nodes.append(Node(step + 1, beam, numbers.get(before, 0), label))
     places = {}
     for node in nodes:
         places[node.step] = node.place + 1
