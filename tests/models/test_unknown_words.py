@@ -8,8 +8,6 @@ import pytest
 from keras_s2s.models.unknown_words import TextWriter
 from keras_s2s.models.unknown_words import word_finder
 from keras_s2s.tokenizers import WordTokenizer
-from tests.models.texts import TEXTS
-from tests.models.texts import text_to_text
 from tests.models.texts import tokenizer
 
 UNKNOWN, END = 1, 3
@@ -99,26 +97,7 @@ def test_a_word_with_unknown_pieces_is_replaced_whole(text, read, expected):
     assert found.write(result, 0, [0]) == [expected]
 
 
-def test_a_model_of_texts_replaces_what_it_does_not_know():
-    text = text_to_text(return_alignments=True)
-    plain = text.generate(TEXTS)
-    replaced = text.generate(TEXTS, replace_unknowns=True)
-    assert "⁇" in "".join(plain) and "⁇" not in "".join(replaced)
-    n_best = text.n_best(TEXTS, replace_unknowns=True)
-    assert [one[0].text if one else "" for one in n_best] == replaced
-
-
-@pytest.mark.parametrize("bad", [3, None, "true", ["a"]])
-def test_what_says_not_how_is_refused(bad):
-    with pytest.raises(TypeError, match="`replace_unknowns` must be True, Fal"):
-        text_to_text().generate(["a"], replace_unknowns=bad)
-
-
-def test_without_alignments_there_is_no_replacement():
-    message = "`replace_unknowns` must be False where the inference model ret"
-    for method in (text_to_text().generate, text_to_text().n_best):
-        with pytest.raises(ValueError, match=message):
-            method(["a"], replace_unknowns={})
+def test_a_memory_shorter_than_its_source_has_no_words():
     result = one_result([UNKNOWN], [0], 2)
     message = "`replace_unknowns` must be False where the encoder keeps no pos"
     with pytest.raises(ValueError, match=message):

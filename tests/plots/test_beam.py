@@ -113,15 +113,14 @@ def test_groups_may_begin_alike():
 
 
 def test_what_a_model_searched_is_drawn():
-    search = BeamSearch(3, num_hypotheses=3, num_groups=1, return_beams=True)
-    text = text_to_text(search=search)
+    search = BeamSearch(3, num_hypotheses=3, return_beams=True)
+    inference = text_to_text(search=search).inference
     ids = tokenizer().encode(["a dog", "cat", "a"], add_eos=True)
-    result = text.inference.predict(ids, batch_size=2, verbose=0)
+    result = inference.predict(ids, verbose=0)
     assert result["beam_ids"].shape == (3, 3, 8)
     for row in range(3):
         labels = boxes(plot_beam(result, tokenizer(), row)).values()
         assert (0, 0, BLUE) in labels and len(labels) > 3
-    assert text.generate(["a dog"]) == tokenizer().decode(result["ids"][:1, 0])
 
 
 def test_names_the_extra_that_is_missing(monkeypatch):
