@@ -22,12 +22,20 @@ class Hypotheses:
             every hypothesis; what follows an end token has no meaning.
         eos_id: int. The end token.
         max_length: int > 0. T.
+        pad_id: int. What stands behind the end of each row of `inputs`.
+        inputs: dict of int32 tensors `(B, ...)`. What constraints were told
+            of each sentence, by name.
+        source_lengths: int32 `(B,)`, or None where it is not known. Tokens
+            of each source, its end token included.
     """
 
     ids: Tensor
     position: Tensor
     eos_id: int
     max_length: int
+    pad_id: int = 0
+    inputs: dict[str, Tensor] = dataclasses.field(default_factory=dict)
+    source_lengths: Tensor | None = None
 
     def last(self, count: int) -> Tensor:
         """Returns int32 `(B, K, count)`: the last tokens, -1 before them."""
@@ -39,6 +47,22 @@ class Hypotheses:
         """Returns bool `(T,)`: at which places of `ids` there is a token."""
         places = ops.arange(self.max_length, dtype="int32")
         return ops.less(places, self.position)
+
+
+@dataclasses.dataclass(frozen=True)
+class Limits:
+    """What the inputs of constraints are checked against.
+
+    Attributes:
+        vocabulary_size: int > 0, or None where it is not known.
+        eos_id, pad_id: int.
+        max_length: int > 0. The most tokens, the end token included.
+    """
+
+    vocabulary_size: int | None
+    eos_id: int
+    pad_id: int
+    max_length: int
 
 
 class Constraint:
@@ -57,6 +81,15 @@ class Constraint:
     hypothesis that no token may follow is given up; a sentence without any
     other has length 0 and a score of -inf.
 
+    A constraint that differs from sentence to sentence names what it has to
+    be told in `inputs`, and finds it in `hypotheses.inputs`. A model that
+    searches with it has these inputs beside its source.
+
+    Attributes:
+        inputs: dict of str to int > 0. Names of int32 inputs, and how many
+            axes each has, the first being B. Rows are padded behind with
+            `pad_id`; nothing but padding constrains nothing.
+
     Example:
 
     >>> import keras, keras_s2s as s2s
@@ -69,8 +102,16 @@ class Constraint:
     >>> search = s2s.decoding.BeamSearch(constraints=[NeverTwiceInARow()])
     """
 
+    inputs: dict[str, int] = {}
+
     def check(self, vocabulary_size: int, eos_id: int, max_length: int) -> None:
         """Refuses a search that the constraint does not fit, before it runs."""
+
+    def check_inputs(self, inputs: dict[str, Any], limits: Limits) -> None:
+        """Refuses what it is told, NumPy arrays, before anything is searched.
+
+        That ids are of the vocabulary has been checked.
+        """
 
     def restrict(self, log_probs: Tensor, hypotheses: Hypotheses) -> Tensor:
         raise NotImplementedError(
@@ -106,3 +147,25 @@ def check_constraints(constraints: Any) -> list[Constraint]:
             "a keras_s2s.decoding.Constraint",
         )
     return list(constraints)
+
+
+def join_inputs(constraints: Sequence[Constraint]) -> dict[str, int]:
+    """Returns the `inputs` of all constraints; several may share one."""
+    joined: dict[str, int] = {}
+    for constraint in constraints:
+        for name, axes in constraint.inputs.items():
+            if joined.setdefault(name, axes) != axes:
+                rule = f"of {joined[name]} axes, as another constraint has it"
+                checks.fail(f"inputs[{name!r}]", rule, axes)
+    return joined
+
+
+def check_names(
+    inputs: dict[str, Tensor] | None, wanted: dict[str, int]
+) -> dict[str, Tensor]:
+    """Returns the inputs of a search, refused where one is missing."""
+    inputs = {} if inputs is None else inputs
+    if set(inputs) != set(wanted):
+        rule = f"a dict of what its constraints are told, {list(wanted)}"
+        checks.fail("inputs", rule, list(inputs))
+    return {name: ops.cast(inputs[name], "int32") for name in wanted}

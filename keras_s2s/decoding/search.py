@@ -17,6 +17,8 @@ from keras_s2s.decoding.candidates import write_step
 from keras_s2s.decoding.constraint import Constraint
 from keras_s2s.decoding.constraint import Hypotheses
 from keras_s2s.decoding.constraint import check_constraints
+from keras_s2s.decoding.constraint import check_names
+from keras_s2s.decoding.constraint import join_inputs
 from keras_s2s.decoding.distribution import Distribution
 from keras_s2s.decoding.distribution import normalize
 
@@ -34,6 +36,8 @@ class Task:
     eos_id: int
     pad_id: int
     record_alignments: bool
+    inputs: dict[str, Any] = dataclasses.field(default_factory=dict)
+    source_lengths: Any = None
 
     def full(self, value: Any, dtype: str, *axes: Any) -> Tensor:
         """Returns a tensor `(B, K, *axes)` filled with `value`."""
@@ -137,7 +141,15 @@ class Stepper:
         log_probs = normalize(logits)
         shape = (task.batch_size, task.beam_size, size)
         ranked = ops.reshape(log_probs, shape)
-        hypotheses = Hypotheses(ids, position, task.eos_id, task.max_length)
+        hypotheses = Hypotheses(
+            ids,
+            position,
+            task.eos_id,
+            task.max_length,
+            task.pad_id,
+            task.inputs,
+            task.source_lengths,
+        )
         for constraint in self.constraints:
             constraint.check(size, task.eos_id, task.max_length)
             ranked = constraint.restrict(ranked, hypotheses)
@@ -201,6 +213,11 @@ class Search:
     def __init__(self, constraints: Sequence[Constraint] | None = None):
         self.constraints = check_constraints(constraints)
 
+    @property
+    def inputs(self) -> dict[str, int]:
+        """What the constraints have to be told, as `Constraint.inputs`."""
+        return join_inputs(self.constraints)
+
     def search(
         self,
         step: Callable,
@@ -213,6 +230,8 @@ class Search:
         eos_id: int,
         pad_id: int,
         record_alignments: bool = False,
+        inputs: dict[str, Any] | None = None,
+        source_lengths: Any = None,
     ) -> dict[str, Tensor]:
         """Searches for the best hypotheses of each sentence of a batch.
 
@@ -242,6 +261,11 @@ class Search:
             record_alignments: bool. Whether to record the entry `alignment`
                 `(B, K, S)` of the state dict that follows each step. No
                 step may read it. Default: False.
+            inputs: dict of int32 tensors `(B, ...)`, or None. What the
+                constraints have to be told of each sentence, by the names
+                of their `inputs`. Default: None.
+            source_lengths: int32 `(B,)`, or None. Tokens of each source,
+                for constraints that ask. Default: None, not known.
 
         Returns:
             A dict, hypotheses best first, finished before unfinished:
@@ -274,6 +298,8 @@ class Search:
             eos_id,
             pad_id,
             record_alignments,
+            check_names(inputs, self.inputs),
+            source_lengths,
         )
         stepper = Stepper(step, state, context, task, self.constraints)
         return self.run(stepper, task)

@@ -10,115 +10,27 @@ from keras import ops
 
 from keras_s2s import checks
 from keras_s2s.decoding import BeamSearch
-from keras_s2s.decoding.random_search import RandomSearch
+from keras_s2s.decoding.constraint import Limits
 from keras_s2s.decoding.search import Search
-from keras_s2s.layers.decoder import Decoder
-from keras_s2s.layers.encoder import Encoder
-from keras_s2s.models.compiled import LoopLayer
 from keras_s2s.models.compiled import LoopModel
 from keras_s2s.models.door import check_source_ids
 from keras_s2s.models.door import check_sources
 from keras_s2s.models.ensemble import Ensemble
+from keras_s2s.models.generator import Generator
 from keras_s2s.models.language_model import LanguageModel
 from keras_s2s.models.parts import find_parts
 from keras_s2s.models.scoring import find_lengths
 from keras_s2s.models.scoring import make_scorer
 from keras_s2s.models.scoring import score_targets
+from keras_s2s.models.search_inputs import SearchInputs
+from keras_s2s.models.search_inputs import pad_to_multiple
 from keras_s2s.recurrence import trace_any_length
 
 Tensor: TypeAlias = Any
 
-# What a beam search adds with `return_beams`.
-BEAM_OUTPUTS = {
-    "beam_ids": "int32",
-    "beam_parents": "int32",
-    "beam_scores": "float32",
-}
-
 # Where a search is compiled, sources are padded to a multiple of this many
 # tokens: each length is compiled anew.
 COMPILED_MULTIPLE = 64
-
-
-@keras.saving.register_keras_serializable(package="keras_s2s")
-class Generator(LoopLayer):
-    """Encodes a source and searches for its best targets.
-
-    Args:
-        encoder, decoder: built layers.
-        search: a search of `keras_s2s.decoding`.
-        max_length: int > 0. The most tokens to generate, end token included.
-        bos_id, eos_id, pad_id: int >= 0.
-        return_alignments: bool.
-
-    Call arguments:
-        source: what the encoder takes; int32 `(B, S)` for text.
-
-    Returns:
-        The dict that `InferenceModel` returns.
-    """
-
-    def __init__(
-        self,
-        encoder: Encoder,
-        decoder: Decoder,
-        search: Search,
-        max_length: int,
-        bos_id: int,
-        eos_id: int,
-        pad_id: int,
-        return_alignments: bool,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(encoder, decoder, **kwargs)
-        self.search = search
-        if isinstance(search, RandomSearch):
-            # Keras tracks the random state of layers alone.
-            self.seed_generator = search.seed_generator
-        self.max_length = max_length
-        self.bos_id = bos_id
-        self.eos_id = eos_id
-        self.pad_id = pad_id
-        self.return_alignments = return_alignments
-
-    def call(self, source: Tensor) -> dict[str, Tensor]:
-        with self.supporting_jit():
-            return self._search(source)
-
-    def _search(self, source: Tensor) -> dict[str, Tensor]:
-        memory = self.encoder(source, training=False)
-        return self.search.search(
-            self.decoder.step,
-            self.decoder.initial_state(
-                memory, self.search.beam_size, self.max_length
-            ),
-            self.decoder.prepare(memory),
-            batch_size=ops.shape(memory["outputs"])[0],
-            max_length=self.max_length,
-            bos_id=self.bos_id,
-            eos_id=self.eos_id,
-            pad_id=self.pad_id,
-            record_alignments=self.return_alignments,
-        )
-
-    def compute_output_spec(self, source: Any) -> dict[str, Any]:
-        rows = keras.tree.flatten(source)[0].shape[0]
-        count = self.search.num_hypotheses
-        hypotheses = (rows, count, self.max_length)
-        spec = {
-            "ids": keras.KerasTensor(hypotheses, dtype="int32"),
-            "lengths": keras.KerasTensor((rows, count), dtype="int32"),
-            "scores": keras.KerasTensor((rows, count), dtype="float32"),
-            "token_scores": keras.KerasTensor(hypotheses, dtype="float32"),
-        }
-        if self.return_alignments:
-            shape = (*hypotheses, None)
-            spec["alignments"] = keras.KerasTensor(shape, dtype="float32")
-        if getattr(self.search, "return_beams", False):
-            shape = (rows, self.search.beam_size, self.max_length)
-            for name, dtype in BEAM_OUTPUTS.items():
-                spec[name] = keras.KerasTensor(shape, dtype=dtype)
-        return spec
 
 
 @keras.saving.register_keras_serializable(package="keras_s2s")
@@ -145,7 +57,10 @@ class InferenceModel(LoopModel):
 
     Call arguments:
         source_ids: int `(B, S)`. `predict` also takes a list of id lists.
-            Of a `ParallelEncoder`, a dict of those by name.
+            Of a `ParallelEncoder`, a dict of those by name. Where constraints
+            have to be told something of each sentence, a dict of the source,
+            `source_ids`, and of that, by the names of their `inputs`;
+            `predict` also takes lists, and a source alone.
 
     Returns:
         Dict, N best hypotheses first: `ids`, int32 `(B, N, T)`, without bos,
@@ -208,8 +123,12 @@ class InferenceModel(LoopModel):
             pad_id,
             return_alignments,
         )
-        source = encoder.make_input()
-        super().__init__(inputs=source, outputs=generator(source), **kwargs)
+        size = getattr(decoder, "vocabulary_size", None)
+        asked = SearchInputs(
+            encoder, search, Limits(size, eos_id, pad_id, max_length)
+        )
+        found = generator(asked.source, asked.extra or None)
+        super().__init__(inputs=asked.joined, outputs=found, **kwargs)
         self.generator = generator
         self.encoder = encoder
         self.decoder = decoder
@@ -219,10 +138,11 @@ class InferenceModel(LoopModel):
         self.eos_id = eos_id
         self.pad_id = pad_id
         self.return_alignments = return_alignments
-        # A function, as Keras would save a model that it finds here.
+        # Functions, as Keras would save a model that it finds here.
         self.make_scorer = functools.cache(
             lambda: make_scorer(encoder, decoder)
         )
+        self.split_inputs, self.join_inputs = asked.split, asked.join
 
     def compile(self, *args: Any, **kwargs: Any) -> None:
         """As `keras.Model.compile`.
@@ -246,11 +166,18 @@ class InferenceModel(LoopModel):
         Sources of like lengths are searched together; results come in the
         order of the sources.
         """
-        is_ids = self._takes_ids and isinstance(x, (np.ndarray, list, tuple))
+        if not isinstance(x, (dict, list, tuple)) and not hasattr(x, "shape"):
+            # Batches, as they are.
+            return super().predict(x, batch_size, verbose, steps, callbacks)
+        source, told = self.split_inputs(x)
+        is_ids = self._takes_ids and isinstance(
+            source, (np.ndarray, list, tuple)
+        )
         if is_ids:
-            x = check_source_ids(x, self.encoder, self.decoder)
-        elif isinstance(x, dict) and hasattr(self.encoder, "encoders"):
-            x = check_sources(x, self.encoder, self.decoder)
+            source = check_source_ids(source, self.encoder, self.decoder)
+        elif isinstance(source, dict) and hasattr(self.encoder, "encoders"):
+            source = check_sources(source, self.encoder, self.decoder)
+        x = self.join_inputs(source, told)
         if all(
             isinstance(one, np.ndarray) and len(one) == 0
             for one in keras.tree.flatten(x)
@@ -264,27 +191,35 @@ class InferenceModel(LoopModel):
         if not is_ids:
             return super().predict(x, batch_size, verbose, steps, callbacks)
         if steps is not None or callbacks is not None:
-            x = self._pad(x)
+            x = self._pad(source, told)
             return super().predict(x, batch_size, verbose, steps, callbacks)
-        return self._predict_sorted(x, batch_size or 32, verbose)
+        return self._predict_sorted(source, told, batch_size or 32, verbose)
 
     def _predict_sorted(
-        self, x: np.ndarray, batch_size: int, verbose: Any
+        self,
+        source: np.ndarray,
+        told: dict[str, np.ndarray],
+        batch_size: int,
+        verbose: Any,
     ) -> dict[str, np.ndarray]:
         # A source ends with its last token, though padding were inside.
-        lengths = find_lengths(x, getattr(self.encoder, "pad_id", 0))
+        lengths = find_lengths(source, getattr(self.encoder, "pad_id", 0))
         # The longest first: what does not fit into memory fails at once.
         order = np.argsort(-lengths, kind="stable")
         batches = [
             order[start : start + batch_size]
-            for start in range(0, len(x), batch_size)
+            for start in range(0, len(source), batch_size)
         ]
         verbose = {"auto": 1}.get(verbose, verbose)
         bar = keras.utils.Progbar(len(batches), verbose=verbose)
-        memory_length = self.encoder.memory_length(x.shape[1])
+        memory_length = self.encoder.memory_length(source.shape[1])
         results = []
         for rows in batches:
-            found = self.predict_on_batch(x[rows, : lengths[rows].max()])
+            batch = self.join_inputs(
+                source[rows, : lengths[rows].max()],
+                {name: values[rows] for name, values in told.items()},
+            )
+            found = self.predict_on_batch(batch)
             if "alignments" in found:
                 missing = memory_length - found["alignments"].shape[-1]
                 found["alignments"] = np.pad(
@@ -334,7 +269,8 @@ class InferenceModel(LoopModel):
         if self.predict_function is None and not self.jit_compile:
             self.make_predict_function()
             trace_any_length(self.predict_function, self.input)
-        padded = self._pad(x) if self._takes_ids else x
+        source, told = self.split_inputs(x)
+        padded = self._pad(source, told)
         padded = keras.tree.map_structure(
             lambda one, like: ops.convert_to_numpy(one).astype(like.dtype),
             padded,
@@ -342,7 +278,7 @@ class InferenceModel(LoopModel):
         )
         found = super().predict_on_batch(padded)
         if self._takes_ids and "alignments" in found:
-            length = self.encoder.memory_length(np.shape(x)[1])
+            length = self.encoder.memory_length(np.shape(source)[1])
             found["alignments"] = found["alignments"][..., :length]
         return found
 
@@ -350,17 +286,23 @@ class InferenceModel(LoopModel):
     def _takes_ids(self) -> bool:
         return hasattr(self.encoder, "vocabulary_size")
 
-    def _pad(self, x: Any) -> Any:
-        """Pads sources where each length would be compiled anew."""
-        if not self.jit_compile:
-            return x
-        x = ops.convert_to_numpy(x)
-        pad_id = getattr(self.encoder, "pad_id", 0)
-        more = -x.shape[1] % COMPILED_MULTIPLE
-        longest = getattr(self.encoder, "longest", None)
-        if longest is not None:
-            more = min(more, max(longest - x.shape[1], 0))
-        return np.pad(x, [(0, 0), (0, more)], constant_values=pad_id)
+    def _pad(self, source: Any, told: dict[str, np.ndarray]) -> Any:
+        """Returns what the model takes, padded where each length would be
+        compiled anew."""
+        if self.jit_compile:
+            told = {
+                name: pad_to_multiple(values, self.pad_id)
+                for name, values in told.items()
+            }
+        if self.jit_compile and self._takes_ids:
+            source = ops.convert_to_numpy(source)
+            more = -source.shape[1] % COMPILED_MULTIPLE
+            longest = getattr(self.encoder, "longest", None)
+            if longest is not None:
+                more = min(more, max(longest - source.shape[1], 0))
+            pad_id = getattr(self.encoder, "pad_id", 0)
+            source = np.pad(source, [(0, 0), (0, more)], constant_values=pad_id)
+        return self.join_inputs(source, told)
 
     def get_config(self) -> dict[str, Any]:
         config = {
