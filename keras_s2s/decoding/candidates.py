@@ -130,17 +130,16 @@ def best_first(scores: Tensor, count: int) -> Tensor:
     return ops.cast(order[:, :count], "int32")
 
 
-def finished_first(scores: Tensor, finished: Tensor, count: int) -> Tensor:
-    """Returns int32 `(B, count)`: places of the best of each row.
+def best_of_classes(classes: Tensor, scores: Tensor, count: int) -> Tensor:
+    """As `best_first`, but whatever its score, a higher class comes first.
 
     Args:
-        scores: float `(B, K)`.
-        finished: bool `(B, K)`. These come before all others.
-        count: int in [1, K].
+        classes, scores: float `(B, C)`.
+        count: int in [1, C].
     """
     order = best_first(scores, scores.shape[1])
-    ranks = gather_beams(ops.cast(finished, "float32"), order)
-    return gather_beams(order, best_first(ranks, count))
+    best = best_first(gather_beams(classes, order), count)
+    return gather_beams(order, best)
 
 
 def gather_beams(values: Tensor, places: Tensor) -> Tensor:

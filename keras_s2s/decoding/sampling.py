@@ -10,8 +10,8 @@ from keras import ops
 
 from keras_s2s import checks
 from keras_s2s.decoding.candidates import SMALLEST_SPLIT_ROW
+from keras_s2s.decoding.candidates import best_of_classes
 from keras_s2s.decoding.candidates import block_width
-from keras_s2s.decoding.candidates import finished_first
 from keras_s2s.decoding.candidates import gather_beams
 from keras_s2s.decoding.candidates import split_rows
 from keras_s2s.decoding.candidates import top_candidates
@@ -115,8 +115,8 @@ class RandomSampling(RandomSearch):
             return self._draw(distribution, ops.take(noise, position, axis=0))
 
         result = search_rows(stepper, choose, task)
-        finished = result.pop("finished")
-        order = finished_first(result["scores"], finished, task.beam_size)
+        finished = ops.cast(result.pop("finished"), "float32")
+        order = best_of_classes(finished, result["scores"], task.beam_size)
         return {
             name: gather_beams(part, order) for name, part in result.items()
         }

@@ -10,7 +10,7 @@ from keras import ops
 
 from keras_s2s import checks
 from keras_s2s.decoding.candidates import best_first
-from keras_s2s.decoding.candidates import finished_first
+from keras_s2s.decoding.candidates import best_of_classes
 from keras_s2s.decoding.candidates import gather_beams
 from keras_s2s.decoding.candidates import only_legal
 from keras_s2s.decoding.candidates import top_candidates
@@ -285,7 +285,8 @@ def find_ends(last: dict, num_hypotheses: int, task: Task) -> dict[str, Tensor]:
     exists = ops.greater(last["perturbed"], -math.inf)
     scores = ops.where(exists, last["scores"], -math.inf)
     finished = ops.logical_and(exists, ops.logical_not(last["open"]))
-    best = finished_first(scores, finished, num_hypotheses)
+    finished = ops.cast(finished, "float32")
+    best = best_of_classes(finished, scores, num_hypotheses)
     ends = {
         "scores": scores,
         "lengths": ops.where(exists, last["lengths"], 0),
