@@ -197,8 +197,9 @@ class TextToText(ToText):
             replace_unknowns: bool or dict. Whether the word of the source
                 that an unknown one was read from, by the largest attention
                 weight, stands in its place; or, if a dict has this word, its
-                translation there. With SentencePiece that is a word, letters
-                and digits in a row, for the whole word that has an unknown
+                translation there (`replace_unk` and `phrase_table` of
+                OpenNMT). With SentencePiece that is a word, letters and
+                digits in a row, for the whole word that has an unknown
                 piece. Default: False.
 
         Returns:
