@@ -12,12 +12,12 @@ from keras_s2s import checks
 from keras_s2s.decoding.candidates import best_first
 from keras_s2s.decoding.candidates import best_of_classes
 from keras_s2s.decoding.candidates import gather_beams
+from keras_s2s.decoding.candidates import log_normalizer
 from keras_s2s.decoding.candidates import only_legal
 from keras_s2s.decoding.candidates import top_candidates
 from keras_s2s.decoding.candidates import write_step
 from keras_s2s.decoding.constraint import Constraint
 from keras_s2s.decoding.distribution import Distribution
-from keras_s2s.decoding.distribution import normalize
 from keras_s2s.decoding.random_search import RandomSearch
 from keras_s2s.decoding.random_search import spread
 from keras_s2s.decoding.search import Stepper
@@ -140,29 +140,25 @@ class StochasticBeamSearch(RandomSearch):
         """
         logits = distribution.logits
         count = min(task.beam_size, logits.shape[-1])
+        drawn_from = logits / self.temperature
         shape = (task.batch_size, task.beam_size, logits.shape[-1])
-        drawn_from = normalize(logits / self.temperature)
-        perturbed = perturb(
-            carry["perturbed"],
-            carry["log_probs"],
-            ops.reshape(drawn_from, shape),
-            noise,
-        )
-        kept, ids = top_candidates(
-            ops.reshape(perturbed, (-1, logits.shape[-1])), count
-        )
+        noisy = ops.reshape(drawn_from, shape) - ops.log(-ops.log(noise))
+        # What is largest with fresh noise is so with the noise of its prefix.
+        kept, ids = top_candidates(ops.reshape(noisy, (-1, shape[-1])), count)
         highest = ops.max(logits, axis=-1, keepdims=True)
+        total = log_normalizer(drawn_from, highest / self.temperature)
         values = gather_beams(logits, ids)
         _, token_scores = distribution.score(values, ids, highest)
-        kept, added, token_scores, ids = (
+        fresh, added, token_scores, ids = (
             ops.reshape(part, (task.batch_size, task.beam_size, count))
             for part in (
-                kept,
-                gather_beams(drawn_from, ids),
+                kept - total,
+                gather_beams(drawn_from, ids) - total,
                 token_scores,
                 ids,
             )
         )
+        kept = perturb(carry["perturbed"], carry["log_probs"], fresh)
         is_open, before, log_probs = (
             ops.expand_dims(carry[name], -1)
             for name in ("open", "perturbed", "log_probs")
@@ -189,29 +185,25 @@ class StochasticBeamSearch(RandomSearch):
         return {**config, **super().get_config()}
 
 
-def perturb(
-    perturbed: Tensor, log_probs: Tensor, continuations: Tensor, noise: Tensor
-) -> Tensor:
-    """Draws the perturbed log-probabilities of what goes on from prefixes.
+def perturb(perturbed: Tensor, log_probs: Tensor, fresh: Tensor) -> Tensor:
+    """Returns the perturbed log-probabilities of what goes on from prefixes.
 
     Gumbel noise on each, given that the largest of a prefix is its own.
 
     Args:
         perturbed: float `(B, K)`. Of each prefix; -inf where there is none.
         log_probs: float `(B, K)`. Of each prefix, without noise.
-        continuations: float `(B, K, V)`, nats. Of each next token.
-        noise: float `(B, K, V)` or `(1, K, V)`, in (0, 1), uniform.
+        fresh: float `(B, K, C)`, nats. Of next tokens, the largest first:
+            log-probabilities given the prefix, with noise of their own.
 
     Returns:
-        Float `(B, K, V)`; -inf for what is not legal.
+        Float `(B, K, C)`; -inf for what is not legal.
     """
     # The prefix's own log-probability would go into both, and cancel.
-    fresh = continuations - ops.log(-ops.log(noise))
-    below = fresh - ops.max(fresh, axis=-1, keepdims=True)
     room = ops.expand_dims(perturbed - log_probs, -1)
-    gap = room - fresh + log_of_rest(below)
-    largest = ops.expand_dims(perturbed, -1)
+    gap = room - fresh + log_of_rest(fresh - fresh[:, :, :1])
     softplus = ops.log1p(ops.exp(-ops.abs(gap)))
+    largest = ops.expand_dims(perturbed, -1)
     return only_legal(largest - ops.maximum(gap, 0.0) - softplus)
 
 
