@@ -65,7 +65,9 @@ FLOORS = {
     "models.phrases": 7,
     "models.text_to_text": 8,
     "models.to_text": 8,
+    "models.unknown_words": 7,
     "models": 9,
+    "plots.*": 8,
     "plots": 9,
     "callbacks.*": 10,
     "callbacks": 11,
@@ -116,6 +118,7 @@ PUBLIC_NAMES = {
         "RepetitionPenalty",
         "RequiredPhrases",
         "Shortlist",
+        "StochasticBeamSearch",
     ],
     "export": ["to_ctranslate2"],
     "layers": [
@@ -170,6 +173,7 @@ PUBLIC_NAMES = {
     "plots": [
         "plot_alignment",
         "plot_attention_over_image",
+        "plot_beam",
         "plot_text_alignment",
     ],
     "schedules": [

@@ -13,8 +13,8 @@ from keras_s2s.checks import check_integer
 from keras_s2s.checks import check_option
 from keras_s2s.checks import check_positive
 from keras_s2s.checks import fail
-from keras_s2s.plots import import_matplotlib
 from keras_s2s.plots import plot_text_alignment
+from keras_s2s.plots.figure import import_matplotlib
 from keras_s2s.text_metrics import TextMetric
 from keras_s2s.text_metrics import resolve_metrics
 

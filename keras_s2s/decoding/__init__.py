@@ -19,3 +19,6 @@ from keras_s2s.decoding.required_phrases import (
 from keras_s2s.decoding.sampling import RandomSampling as RandomSampling
 from keras_s2s.decoding.search import Search as Search
 from keras_s2s.decoding.shortlist import Shortlist as Shortlist
+from keras_s2s.decoding.stochastic_beam import (
+    StochasticBeamSearch as StochasticBeamSearch,
+)

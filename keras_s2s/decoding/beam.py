@@ -31,6 +31,7 @@ from keras_s2s.decoding.search import Search
 from keras_s2s.decoding.search import Stepper
 from keras_s2s.decoding.search import Task
 from keras_s2s.decoding.trace import rank_ends
+from keras_s2s.decoding.trace import read_beams
 from keras_s2s.decoding.trace import trace_back
 
 Tensor: TypeAlias = Any
@@ -92,6 +93,13 @@ class BeamSearch(Search):
             that got less than 1e-7 counts as that. Default: 0.0.
         offset: float > 0, tokens. What `"gnmt"` adds to L: its penalty is
             ((offset + L) / (offset + 1)) ** alpha. Default: 5.0.
+        return_beams: bool. Whether the result has the tree of the search as
+            well: `beam_ids`, int32 `(B, K, T)`, the tokens of the hypotheses
+            that were open after each step; `beam_parents`, int32
+            `(B, K, T)`, which of the beams before each was extended; and
+            `beam_scores`, float32 `(B, K, T)`, nats, what ranked them, -inf
+            where nothing was open. For K > 1 only, and
+            `plots.plot_beam`. Default: False.
 
     Raises:
         ValueError, TypeError: an argument is not as stated above.
@@ -126,6 +134,7 @@ class BeamSearch(Search):
         word_reward: float = 0.0,
         coverage_penalty: float = 0.0,
         offset: float = 5.0,
+        return_beams: bool = False,
     ):
         super().__init__(constraints)
         checks.check_positive("beam_size", beam_size)
@@ -154,6 +163,11 @@ class BeamSearch(Search):
             ("coverage_penalty", coverage_penalty),
         ):
             checks.check_number(name, value, 0.0, open_maximum=True)
+        checks.check_instance(
+            "return_beams", return_beams, bool, "True or False"
+        )
+        if return_beams and beam_size == 1:
+            checks.fail("return_beams", "False where `beam_size` is 1", True)
         self.beam_size = beam_size
         self.length_penalty = length_penalty
         self.alpha = alpha
@@ -165,6 +179,7 @@ class BeamSearch(Search):
         self.word_reward = word_reward
         self.coverage_penalty = coverage_penalty
         self.offset = offset
+        self.return_beams = return_beams
 
     @property
     def reads_alignments(self) -> bool:
@@ -227,7 +242,12 @@ class BeamSearch(Search):
                 )
             return extended
 
-        first = first_carry(stepper, task, self._split(task))
+        parts = self._split(task)
+        first = first_carry(stepper, task, parts)
+        if self.return_beams:
+            for group, part in zip(first["groups"], parts):
+                nothing = part.full(-math.inf, "float32", task.max_length)
+                group["beam_scores"] = nothing
         return ops.while_loop(goes_on, extend, first)
 
     def _extend_groups(
@@ -257,6 +277,10 @@ class BeamSearch(Search):
                 candidates["scores"], position + 1, covered=its_own
             )
             extended |= merge_pool(group, candidates, scores, position, part)
+            if self.return_beams:
+                extended["beam_scores"] = write_step(
+                    group["beam_scores"], position, extended["open_scores"]
+                )
             extended["open_scores"] = self._close_done(
                 extended, position + 1, ranking
             )
@@ -306,7 +330,10 @@ class BeamSearch(Search):
             ends = rank_ends(group, open_scores, count, part)
             results.append(trace_back(group, ends, part))
             finished.append(ops.equal(ends["ids"], task.eos_id))
-        return join_groups(results, finished, self.num_hypotheses)
+        result = join_groups(results, finished, self.num_hypotheses)
+        if self.return_beams:
+            result |= read_beams(last["groups"], self._split(task))
+        return result
 
     def rank(
         self,
@@ -341,6 +368,7 @@ class BeamSearch(Search):
             "word_reward": self.word_reward,
             "coverage_penalty": self.coverage_penalty,
             "offset": self.offset,
+            "return_beams": self.return_beams,
         }
         return {**config, **super().get_config()}
 

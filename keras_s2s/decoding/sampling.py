@@ -10,15 +10,15 @@ from keras import ops
 
 from keras_s2s import checks
 from keras_s2s.decoding.candidates import SMALLEST_SPLIT_ROW
-from keras_s2s.decoding.candidates import best_first
+from keras_s2s.decoding.candidates import best_of_classes
 from keras_s2s.decoding.candidates import block_width
 from keras_s2s.decoding.candidates import gather_beams
 from keras_s2s.decoding.candidates import split_rows
 from keras_s2s.decoding.candidates import top_candidates
 from keras_s2s.decoding.constraint import Constraint
 from keras_s2s.decoding.distribution import Distribution
+from keras_s2s.decoding.random_search import RandomSearch
 from keras_s2s.decoding.rows import search_rows
-from keras_s2s.decoding.search import Search
 from keras_s2s.decoding.search import Stepper
 from keras_s2s.decoding.search import Task
 
@@ -26,18 +26,20 @@ Tensor: TypeAlias = Any
 
 
 @keras.saving.register_keras_serializable(package="keras_s2s")
-class RandomSampling(Search):
+class RandomSampling(RandomSearch):
     """Draws each token at random, N independent hypotheses a sentence.
 
     Logits are divided by `temperature`, then all but the `top_k` likeliest
     tokens are dropped, then all but the smallest set of the likeliest whose
-    probability is at least `top_p`. The score of a hypothesis is its
-    log-probability under the model itself: with temperature 1 and nothing
-    dropped. Hypotheses come best first, those with an end token before those
-    without.
+    probability is at least `top_p`, then those whose probability, among what
+    is left, is below `epsilon`; the likeliest stays. The score of a
+    hypothesis is its log-probability under the model itself: with
+    temperature 1 and nothing dropped. Hypotheses come best first, those with
+    an end token before those without.
 
-    A draw depends on the place of a sentence in its batch, on the size of the
-    batch and on the backend, compiled or not.
+    With a seed every sentence meets the same random numbers: a result depends
+    on its own sentence alone, on no batch, and two equal sentences have the
+    same samples. Without one, each sentence has numbers of its own.
 
     Args:
         temperature: float > 0. Below 1 sharper, above 1 flatter than the
@@ -52,6 +54,8 @@ class RandomSampling(Search):
             it as state). Default: None.
         constraints: list of `Constraint`, or None. What may be drawn, before
             `temperature`. Default: None, anything.
+        epsilon: float in (0, 1) or None. The least probability of a token
+            to be drawn. Default: None, any.
 
     Raises:
         ValueError, TypeError: an argument is not as stated above.
@@ -66,7 +70,8 @@ class RandomSampling(Search):
     ... )
 
     Source: Holtzman et al., 2020, section 3.1,
-    https://arxiv.org/abs/1904.09751 (`top_p`)
+    https://arxiv.org/abs/1904.09751 (`top_p`); Hewitt et al., 2022, section
+    4, https://arxiv.org/abs/2210.15191 (`epsilon`)
     """
 
     def __init__(
@@ -77,52 +82,41 @@ class RandomSampling(Search):
         num_samples: int = 1,
         seed: int | None = None,
         constraints: Sequence[Constraint] | None = None,
+        epsilon: float | None = None,
     ):
-        super().__init__(constraints)
-        checks.check_number(
-            "temperature",
-            temperature,
-            0.0,
-            open_minimum=True,
-            open_maximum=True,
-        )
+        super().__init__(temperature, seed, constraints)
         if top_k is not None:
             checks.check_positive("top_k", top_k)
         if top_p is not None:
             checks.check_number("top_p", top_p, 0.0, 1.0, open_minimum=True)
+        if epsilon is not None:
+            checks.check_number(
+                "epsilon",
+                epsilon,
+                0.0,
+                1.0,
+                open_minimum=True,
+                open_maximum=True,
+            )
         checks.check_positive("num_samples", num_samples)
-        if seed is not None:
-            checks.check_integer("seed", seed, 0)
-        self.temperature = temperature
         self.top_k = top_k
         self.top_p = top_p
         self.num_samples = num_samples
-        self.seed = seed
+        self.epsilon = epsilon
         self.beam_size = num_samples
         self.num_hypotheses = num_samples
-        self.seed_generator = None
-        if seed is None:
-            self.seed_generator = keras.random.SeedGenerator()
 
     def run(self, stepper: Stepper, task: Task) -> dict[str, Tensor]:
         """Returns what `search` returns, its arguments being checked."""
-        # One number a token: drawn before the loop, a loop needs no seed.
-        noise = keras.random.uniform(
-            (task.max_length, task.batch_size, task.beam_size),
-            dtype="float32",
-            seed=self.seed_generator if self.seed is None else self.seed,
-        )
         rows = task.batch_size * task.beam_size
-        noise = ops.reshape(noise, (task.max_length, rows, 1))
+        noise = ops.reshape(self.draw_uniform(task), (task.max_length, rows, 1))
 
         def choose(distribution, position):
             return self._draw(distribution, ops.take(noise, position, axis=0))
 
         result = search_rows(stepper, choose, task)
         finished = ops.cast(result.pop("finished"), "float32")
-        order = best_first(result["scores"], task.beam_size)
-        ranks = best_first(gather_beams(finished, order), task.beam_size)
-        order = gather_beams(order, ranks)
+        order = best_of_classes(finished, result["scores"], task.beam_size)
         return {
             name: gather_beams(part, order) for name, part in result.items()
         }
@@ -142,6 +136,8 @@ class RandomSampling(Search):
         weights = ops.exp((kept - highest) / self.temperature)
         if self.top_p is not None:
             weights = keep_nucleus(weights, self.top_p)
+        if self.epsilon is not None:
+            weights = keep_likely(weights, self.epsilon)
         places = draw_places(weights, noise)
         tokens = places if ids is None else gather_beams(ids, places)
         values = gather_beams(kept, places)
@@ -157,11 +153,10 @@ class RandomSampling(Search):
     def get_config(self) -> dict[str, Any]:
         """Returns the arguments of the constructor."""
         config = {
-            "temperature": self.temperature,
             "top_k": self.top_k,
             "top_p": self.top_p,
             "num_samples": self.num_samples,
-            "seed": self.seed,
+            "epsilon": self.epsilon,
         }
         return {**config, **super().get_config()}
 
@@ -176,6 +171,20 @@ def keep_nucleus(weights: Tensor, top_p: float) -> Tensor:
     cumulative = ops.cumsum(weights, axis=-1)
     before = cumulative - weights
     return ops.where(before < top_p * cumulative[:, -1:], weights, 0.0)
+
+
+def keep_likely(weights: Tensor, epsilon: float) -> Tensor:
+    """Zeroes what has less than `epsilon` of each row's sum.
+
+    The largest of a row stays.
+
+    Args:
+        weights: float `(R, C)`, >= 0.
+        epsilon: float in (0, 1).
+    """
+    least = epsilon * ops.sum(weights, axis=-1, keepdims=True)
+    least = ops.minimum(least, ops.max(weights, axis=-1, keepdims=True))
+    return ops.where(weights < least, 0.0, weights)
 
 
 def draw_places(weights: Tensor, noise: Tensor) -> Tensor:

@@ -116,6 +116,21 @@ def trace_beams(last: dict, ends: dict, task: Task) -> Tensor:
     return ops.while_loop(goes_back, follow, start)[2]
 
 
+def read_beams(groups: list[dict], parts: list[Task]) -> dict[str, Tensor]:
+    """Returns what was open after each step, of all groups of beams."""
+    ids, parents, first = [], [], 0
+    for group, part in zip(groups, parts):
+        ids.append(group["records"] // part.beam_size)
+        parents.append(group["records"] % part.beam_size + first)
+        first += part.beam_size
+    scores = [group["beam_scores"] for group in groups]
+    return {
+        "beam_ids": ops.concatenate(ids, axis=1),
+        "beam_parents": ops.concatenate(parents, axis=1),
+        "beam_scores": ops.concatenate(scores, axis=1),
+    }
+
+
 def pick_steps(values: Tensor, beams: Tensor) -> Tensor:
     """Picks `values` `(B, K, T, ...)` at `beams` `(B, N, T)`, step by step."""
     batch_size, size, num_steps, *rest = ops.shape(values)

@@ -6,11 +6,18 @@ from typing import TypeAlias
 import keras
 from keras import ops
 
-from keras_s2s.decoding import RandomSampling
+from keras_s2s.decoding.random_search import RandomSearch
 from keras_s2s.decoding.search import Search
 from keras_s2s.models.compiled import LoopLayer
 
 Tensor: TypeAlias = Any
+
+# What a beam search adds with `return_beams`.
+BEAM_OUTPUTS = {
+    "beam_ids": "int32",
+    "beam_parents": "int32",
+    "beam_scores": "float32",
+}
 
 
 @keras.saving.register_keras_serializable(package="keras_s2s")
@@ -47,7 +54,7 @@ class Generator(LoopLayer):
     ) -> None:
         super().__init__(encoder, decoder, **kwargs)
         self.search = search
-        if isinstance(search, RandomSampling):
+        if isinstance(search, RandomSearch):
             # Keras tracks the random state of layers alone.
             self.seed_generator = search.seed_generator
         self.max_length = max_length
@@ -105,4 +112,8 @@ class Generator(LoopLayer):
         if self.return_alignments:
             shape = (*hypotheses, None)
             spec["alignments"] = keras.KerasTensor(shape, dtype="float32")
+        if getattr(self.search, "return_beams", False):
+            shape = (rows, self.search.beam_size, self.max_length)
+            for name, dtype in BEAM_OUTPUTS.items():
+                spec[name] = keras.KerasTensor(shape, dtype=dtype)
         return spec

@@ -24,6 +24,7 @@ class Hypothesis:
         alignment: float `(T, S)` array: which source tokens each token was
             read from; or None, of a model without `return_alignments`, or
             whose encoder makes other positions than the tokens.
+            `hard_alignment` has the largest of each.
     """
 
     text: str
@@ -33,6 +34,13 @@ class Hypothesis:
     token_scores: list[float]
     source_tokens: list[str]
     alignment: np.ndarray | None = dataclasses.field(default=None, repr=False)
+
+    @property
+    def hard_alignment(self) -> list[int] | None:
+        """List of T ints: the source token that each was read from most."""
+        if self.alignment is None:
+            return None
+        return np.argmax(self.alignment, axis=1).tolist()
 
 
 def spell(tokenizer: Tokenizer, ids: list[int], options: dict) -> list[str]:
@@ -52,12 +60,14 @@ def read_hypotheses(
     result: dict[str, np.ndarray],
     row: int,
     source_tokens: list[str],
+    texts: list[str],
     tokenizer: Tokenizer,
     options: dict,
 ) -> Iterator[Hypothesis]:
     """Yields the hypotheses of one row of a search's result, best first.
 
-    Places that none has, of length 0, are left out.
+    Places that none has, of length 0, are left out. Each of the N places
+    has one of `texts`.
     """
     for n, length in enumerate(result["lengths"][row].tolist()):
         if not length:
@@ -71,7 +81,7 @@ def read_hypotheses(
             else:
                 alignment = alignment[:, : len(source_tokens)]
         yield Hypothesis(
-            text=tokenizer.decode([ids], **options)[0],
+            text=texts[n],
             score=float(result["scores"][row, n]),
             token_ids=ids,
             tokens=spell(tokenizer, ids, options),

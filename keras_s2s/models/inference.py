@@ -69,7 +69,7 @@ class InferenceModel(LoopModel):
         int32 `(B, N)`, tokens, eos included; `scores`, float32 `(B, N)`,
         nats, what ranks; `token_scores`, float32 `(B, N, T)`, nats; and with
         `return_alignments`, `alignments`, float32 `(B, N, T, S)`, S being the
-        positions of the memory.
+        positions of the memory. More, where the search says so.
 
     Raises:
         ValueError: `model` does not hold one encoder and one decoder; an id

@@ -1,6 +1,7 @@
 """Text in, text out."""
 
 from collections.abc import Iterable
+from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,8 +20,8 @@ from keras_s2s.models.minimum_bayes_risk import choose_texts
 from keras_s2s.models.minimum_bayes_risk import find_utility
 from keras_s2s.models.phrases import Phrases
 from keras_s2s.models.phrases import Prefixes
-from keras_s2s.models.phrases import choose
 from keras_s2s.models.to_text import ToText
+from keras_s2s.models.unknown_words import TextWriter
 from keras_s2s.tokenizers import Tokenizer
 from keras_s2s.word_tokenizer import find_extensions
 
@@ -85,6 +86,7 @@ class TextToText(ToText):
         prefixes: Prefixes = None,
         required: Phrases = None,
         forbidden: Phrases = None,
+        replace_unknowns: bool | Mapping[str, str] = False,
     ) -> list[str]:
         """Returns the best target text of each source text, in their order.
 
@@ -113,6 +115,13 @@ class TextToText(ToText):
                 for all. What a target must hold. Default: None.
             forbidden: likewise, what it must not hold. What has tokens that
                 the tokenizer does not know never comes. Default: None.
+            replace_unknowns: bool or dict. Whether the word of the source
+                that an unknown one was read from, by the largest attention
+                weight, stands in its place; or, if a dict has this word, its
+                translation there (`replace_unk` and `phrase_table` of
+                OpenNMT). With SentencePiece that is a word, letters and
+                digits in a row, for the whole word that has an unknown
+                piece. Default: False.
 
         Returns:
             List of str.
@@ -123,7 +132,9 @@ class TextToText(ToText):
             ValueError: there is a `utility`, and one hypothesis; prefixes or
                 phrases are not as many as texts; a phrase is empty; a prefix
                 or what is required is longer than `max_length`, not known to
-                the tokenizer, or holds what is forbidden.
+                the tokenizer, or holds what is forbidden; unknown words are
+                to be replaced, and the inference model is without
+                `return_alignments`.
         """
         checks.check_positive("batch_size", batch_size)
         if utility is not None:
@@ -131,17 +142,15 @@ class TextToText(ToText):
                 rule = "None where the search returns one hypothesis"
                 checks.fail("utility", rule, utility)
             utility = find_utility(utility)
-        rows, options = self._encode(texts)
+        rows, writer = self._encode(texts, replace_unknowns)
         asked = prefixes, required, forbidden
-        told = self.encode_phrases(len(rows), options, *asked)
-        decode = self.target_tokenizer.decode
+        told = self.encode_phrases(len(rows), writer.options, *asked)
 
         def read(result: dict, places: Sequence[int]) -> list[str]:
-            own = choose(options, places)
             if utility is None:
-                return decode(result["ids"][:, 0], **own)
+                return writer.write(result, 0, places)
             count = result["ids"].shape[1]
-            texts = [decode(result["ids"][:, n], **own) for n in range(count)]
+            texts = [writer.write(result, n, places) for n in range(count)]
             are_drawn = isinstance(self.inference.search, RandomSampling)
             return choose_texts(texts, result, utility, are_drawn)
 
@@ -156,6 +165,7 @@ class TextToText(ToText):
         prefixes: Prefixes = None,
         required: Phrases = None,
         forbidden: Phrases = None,
+        replace_unknowns: bool | Mapping[str, str] = False,
     ) -> list[list[Hypothesis]]:
         """Returns the hypotheses of each source text, in their order.
 
@@ -165,6 +175,7 @@ class TextToText(ToText):
         Args:
             texts, batch_size, verbose, prefixes, required, forbidden: as for
                 `generate`.
+            replace_unknowns: as for `generate`, in the `text` alone.
 
         Returns:
             List of lists of `Hypothesis`; a prefix is in its text, tokens
@@ -174,19 +185,26 @@ class TextToText(ToText):
             TypeError, ValueError: as of `generate`.
         """
         checks.check_positive("batch_size", batch_size)
-        rows, options = self._encode(texts)
+        rows, writer = self._encode(texts, replace_unknowns)
         asked = prefixes, required, forbidden
-        told = self.encode_phrases(len(rows), options, *asked)
+        told = self.encode_phrases(len(rows), writer.options, *asked)
         source_tokenizer = self.source_tokenizer
 
         def read(result: dict, places: Sequence[int]) -> list[list]:
             found = []
+            count = result["ids"].shape[1]
+            texts = [writer.write(result, n, places) for n in range(count)]
             for number, place in enumerate(places):
-                own = choose(options, [place])
+                own = writer.options_of([place])
                 ids = [*rows[place], *self._end()]
                 source_tokens = spell(source_tokenizer, ids, own)
                 hypotheses = read_hypotheses(
-                    result, number, source_tokens, self.target_tokenizer, own
+                    result,
+                    number,
+                    source_tokens,
+                    [column[number] for column in texts],
+                    self.target_tokenizer,
+                    own,
                 )
                 found.append(list(hypotheses))
             return found
@@ -195,9 +213,11 @@ class TextToText(ToText):
         return self.write(len(rows), batches, verbose, read, [], told)
 
     def _encode(
-        self, texts: Sequence[str]
-    ) -> tuple[list[list[int]], dict[str, list]]:
-        """Returns ids, and what the tokenizers are told of each text."""
+        self,
+        texts: Sequence[str],
+        replace_unknowns: bool | Mapping[str, str],
+    ) -> tuple[list[list[int]], TextWriter]:
+        """Returns the ids of texts, and what writes what is found for them."""
         options = find_extensions(
             self.source_tokenizer,
             self.target_tokenizer,
@@ -206,7 +226,15 @@ class TextToText(ToText):
         )
         rows = self.source_tokenizer.encode(texts, **options)
         self._check_vocabularies()
-        return rows, options
+        writer = TextWriter(
+            self.source_tokenizer,
+            self.target_tokenizer,
+            texts,
+            options,
+            self.inference,
+            replace_unknowns,
+        )
+        return rows, writer
 
     def _make_batches(
         self, rows: list[list[int]], batch_size: int

@@ -15,6 +15,7 @@ from keras_s2s.decoding import RandomSampling
 from keras_s2s.decoding import RepetitionPenalty
 from keras_s2s.decoding import RequiredPhrases
 from keras_s2s.decoding import Shortlist
+from keras_s2s.decoding import StochasticBeamSearch
 from tests.decoding.oracles import BOS
 from tests.decoding.oracles import EOS
 from tests.decoding.oracles import PAD
@@ -59,8 +60,10 @@ SEARCHES = {
         4, num_groups=2, constraints=[rule.constraint for rule in TOLD]
     ),
     "no word twice": GreedySearch(constraints=[NoRepeatNgrams(1)]),
-    # Draws differ between backends, but not where there is one to draw.
-    "sampling": RandomSampling(top_k=1, num_samples=2, seed=0),
+    "sampling": RandomSampling(top_p=0.9, num_samples=2, seed=0),
+    "stochastic": StochasticBeamSearch(
+        3, 0.8, seed=0, constraints=[NoRepeatNgrams(2)]
+    ),
 }
 
 

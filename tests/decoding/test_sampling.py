@@ -42,6 +42,14 @@ def frequencies(**options):
         # Of the best two, the first has 4 / 7, that is 0.57.
         ({"top_k": 2, "top_p": 0.5}, [0, 1, 0, 0, 0]),
         ({"top_k": 2, "top_p": 0.6}, [0, 0.4, 0, 0.3, 0]),
+        ({"epsilon": 0.12}, [0, 0.4, 0, 0.3, 0.15]),
+        ({"epsilon": 0.01}, PROBABILITIES),
+        ({"epsilon": 0.9}, [0, 1, 0, 0, 0]),
+        # 0.3 / 0.7 is 0.43, 0.3 / 0.85 is 0.35.
+        ({"epsilon": 0.4, "top_k": 2}, [0, 0.4, 0, 0.3, 0]),
+        ({"epsilon": 0.4, "top_p": 0.75}, [0, 1, 0, 0, 0]),
+        # Of squares, 0.3 has 0.3 and 0.15 has 0.08.
+        ({"epsilon": 0.2, "temperature": 0.5}, [0, 0.16, 0, 0.09, 0]),
         # At temperature 0.5 it has 16 / 25, that is 0.64.
         ({"top_k": 2, "top_p": 0.6, "temperature": 0.5}, [0, 1, 0, 0, 0]),
     ],
@@ -87,7 +95,13 @@ def test_nothing_without_weight_is_drawn(noise):
 
 
 @pytest.mark.parametrize(
-    "options", [{}, {"temperature": 3.0}, {"top_k": 3}, {"top_p": 0.8}]
+    "options",
+    [
+        {},
+        {"temperature": 3.0},
+        {"top_k": 3},
+        {"top_p": 0.8, "epsilon": 0.1},
+    ],
 )
 def test_scores_are_those_of_the_model(options):
     model = HistoryModel(8, seed=31, max_length=6, eos_bias=0.5, banned=0.1)
@@ -144,6 +158,21 @@ def test_a_seed_fixes_what_is_drawn():
     assert (first["ids"] != other["ids"]).any()
 
 
+def test_with_a_seed_a_draw_is_of_its_sentence_alone():
+    model = HistoryModel(6, seed=43)
+    search = RandomSampling(num_samples=3, seed=5)
+    together = run(search, model)
+    for rows in ([3], [5, 0, 2, 0]):
+        found = run(search, model.rows(rows))
+        np.testing.assert_array_equal(found["ids"], together["ids"][rows])
+
+
+def test_without_a_seed_equal_sentences_have_samples_of_their_own():
+    model = HistoryModel(1, seed=43).rows([0] * 9)
+    ids = run(RandomSampling(num_samples=2), model)["ids"]
+    assert len(np.unique(ids.reshape(9, -1), axis=0)) > 1
+
+
 def test_without_a_seed_each_call_draws_afresh():
     model = HistoryModel(10, seed=43)
     search = RandomSampling(num_samples=3)
@@ -190,6 +219,13 @@ def test_an_empty_batch():
             "`top_p` must be a number in (0.0, 1.0]. Received: top_p=0.0.",
         ),
         ({"top_p": 1.1}, ValueError, "`top_p` must be a number in (0.0, 1.0]"),
+        (
+            {"epsilon": 0.0},
+            ValueError,
+            "`epsilon` must be a number in (0.0, 1.0). Received: epsilon=0.0.",
+        ),
+        ({"epsilon": 1}, ValueError, "`epsilon` must be a number in (0.0, 1"),
+        ({"epsilon": "a"}, TypeError, "`epsilon` must be a number in (0.0, 1"),
         ({"num_samples": 0}, ValueError, "`num_samples` must be an integer"),
         ({"seed": -1}, ValueError, "`seed` must be an integer >= 0"),
         ({"seed": "a"}, TypeError, "`seed` must be an integer >= 0"),

@@ -29,6 +29,7 @@ SEARCHES = {
         coverage_penalty=0.7,
     ),
     "samples": decoding.RandomSampling(num_samples=3, seed=0),
+    "stochastic": decoding.StochasticBeamSearch(3, 0.7, seed=0),
     # Some of length 1, and some that never end.
     "never twice": decoding.BeamSearch(
         3, num_hypotheses=3, constraints=[decoding.NoRepeatNgrams(1)]
@@ -39,10 +40,16 @@ SEARCHES = {
 @pytest.mark.parametrize(
     "name, search",
     [
-        *[("default", search) for search in SEARCHES if search != "gnmt"],
+        *[
+            ("default", search)
+            for search in SEARCHES
+            if search not in ("gnmt", "stochastic")
+        ],
         ("llama", "gnmt"),
         ("llama", "coverage"),
         ("chunkwise", "coverage"),
+        ("llama", "stochastic"),
+        ("chunkwise", "power"),
     ],
 )
 def test_a_score_is_that_of_the_search(name, search):

@@ -14,6 +14,8 @@ from tests.models.texts import TEXTS
 from tests.models.texts import text_to_text
 from tests.models.texts import tokenizer
 
+SEARCH = BeamSearch(3, num_hypotheses=2)
+
 
 def test_it_encodes_searches_and_decodes():
     text = text_to_text()
@@ -37,8 +39,7 @@ def test_nothing_gives_nothing():
 
 
 def test_n_best_holds_what_the_search_found():
-    search = BeamSearch(3, num_hypotheses=2)
-    text = text_to_text(search=search, return_alignments=True)
+    text = text_to_text(search=SEARCH, return_alignments=True)
     found = text.n_best(TEXTS, batch_size=2)
     assert [len(hypotheses) for hypotheses in found] == [2, 2, 0, 2]
     assert [n_best[0].text for n_best in found if n_best] == [
@@ -71,7 +72,33 @@ def test_n_best_holds_what_the_search_found():
                 expected["alignments"][0, number, :length],
                 1e-5,
             )
-    assert text_to_text().n_best(TEXTS[:1])[0][0].alignment is None
+            weights = one.alignment.tolist()
+            hard = [own.index(max(own)) for own in weights]
+            assert one.hard_alignment == hard
+    (without,) = text_to_text().n_best(TEXTS[:1])[0]
+    assert without.alignment is None and without.hard_alignment is None
+
+
+def test_unknown_words_are_replaced():
+    text = text_to_text(search=SEARCH, return_alignments=True)
+    plain = text.generate(TEXTS)
+    replaced = text.generate(TEXTS, replace_unknowns=True)
+    assert "⁇" in "".join(plain) and "⁇" not in "".join(replaced)
+    n_best = text.n_best(TEXTS, replace_unknowns=True)
+    assert [one[0].text if one else "" for one in n_best] == replaced
+
+
+@pytest.mark.parametrize("bad", [3, None, "true", ["a"]])
+def test_what_says_not_how_to_replace_is_refused(bad):
+    with pytest.raises(TypeError, match="`replace_unknowns` must be True, Fal"):
+        text_to_text().generate(["a"], replace_unknowns=bad)
+
+
+def test_without_alignments_there_is_no_replacement():
+    message = "`replace_unknowns` must be False where the inference model ret"
+    for method in (text_to_text().generate, text_to_text().n_best):
+        with pytest.raises(ValueError, match=message):
+            method(["a"], replace_unknowns={})
 
 
 def test_called_on_ids_it_is_its_inference_model():
