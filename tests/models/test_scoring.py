@@ -49,7 +49,6 @@ SEARCHES = {
         ("llama", "coverage"),
         ("chunkwise", "coverage"),
         ("llama", "stochastic"),
-        ("chunkwise", "power"),
     ],
 )
 def test_a_score_is_that_of_the_search(name, search):
