@@ -17,7 +17,8 @@ and in the end the average of the weights of the last epochs.
 The output folder holds `model.keras`, the best model by validation BLEU with
 its tokenizers inside, and `history.csv`, one row an epoch. An interrupted
 run, even a killed one, goes on from its last whole epoch when the same
-command is given again with `--resume`. Then, to use the model:
+command is given again with `--resume`. Several workers, which TF_CONFIG
+names, train as one, and the first of them writes. Then, to use the model:
 
     python examples/translate.py --translate runs/en-de/model.keras < lines
 
@@ -35,6 +36,7 @@ import time
 
 import keras
 import sacrebleu
+import tensorflow as tf
 
 import keras_s2s as s2s
 
@@ -112,12 +114,16 @@ def parse_options():
     add("--average", type=int, help="epochs whose weights are averaged")
     add("--score-every", type=int, help="epochs from one BLEU to the next")
     add("--beam-size", type=int, default=5, help="for the test set")
+    add("--max-length", type=int, default=80, help="of what is generated")
     add("--seed", type=int, default=0)
     add("--mixed-precision", action="store_true", help="bfloat16 products")
     add("--jit", action="store_true", help="compile with XLA")
     architecture = parser.parse_known_args()[0].architecture
     parser.set_defaults(**RECIPES[architecture])
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.minutes < float("inf") and "TF_CONFIG" in os.environ:
+        parser.error("--minutes is for one worker: several end together.")
+    return options
 
 
 def read_split(split, options):
@@ -231,100 +237,78 @@ def build_model(source_tokenizer, target_tokenizer, options):
 
 def replace_file(path, write):
     """Writes a file so that a kill leaves the old one or the new one whole."""
-    new_path = path.with_name(f"new-{path.name}")
+    new_path = path.with_name(f"new-{os.getpid()}-{path.name}")
     write(new_path)
     os.replace(new_path, path)
 
 
 class Progress(keras.callbacks.Callback):
-    """Keeps the best model and all that a killed run needs to go on.
-
-    The last row of `history.csv` names the last whole epoch, and is written
-    after the weights (with the optimizer's) of that epoch.
-    """
+    """Lowers the learning rate, and keeps the history and the best model."""
 
     def __init__(self, text, options):
         super().__init__()
         self.text = text
-        self.folder = options.output
-        self.epochs = options.epochs
-        self.average = options.average
-        self.decays = options.schedule == "decay"
-        self.learning_rate = options.learning_rate
+        self.options = options
+        self.best = 0.0
         self.end_time = time.monotonic() + 60 * options.minutes
-        self.rows = []
-        if self.history_path.exists():
-            with open(self.history_path, newline="") as file:
-                self.rows = list(csv.DictReader(file))
-
-    @property
-    def history_path(self):
-        return self.folder / "history.csv"
-
-    def weights_path(self, epoch):
-        return self.folder / f"epoch-{epoch}.weights.h5"
-
-    def restore(self, model):
-        """Returns the number of epochs done, their state now in `model`."""
-        if self.rows:
-            model.optimizer.build(model.trainable_variables)
-            model.load_weights(self.weights_path(len(self.rows)))
-        return len(self.rows)
-
-    def keep_average(self, model):
-        """Makes `model.keras` the mean of the last epochs' weights."""
-        last = len(self.rows)
-        weights = []
-        for epoch in range(max(1, last - self.average + 1), last + 1):
-            model.load_weights(self.weights_path(epoch))
-            weights.append(model.get_weights())
-        model.set_weights([sum(part) / len(part) for part in zip(*weights)])
-        replace_file(self.folder / "model.keras", self.text.save)
 
     def write_history(self, path):
+        logs = self.logs
+        history = self.model.history.history  # of the epochs before
+        columns = [[*history.get(name, []), logs[name]] for name in logs]
         with open(path, "w", newline="") as file:
-            writer = csv.DictWriter(file, self.rows[-1])
-            writer.writeheader()
-            writer.writerows(self.rows)
+            writer = csv.writer(file)
+            writer.writerow(["epoch", *logs])
+            writer.writerows(zip(range(1, len(columns[0]) + 1), *columns))
 
     def on_epoch_begin(self, epoch, logs=None):
-        if self.decays:
+        if self.options.schedule == "decay":
             # Constant for the first half, then linear to 0.
-            factor = min(1.0, 2.0 * (1.0 - epoch / self.epochs))
-            self.model.optimizer.learning_rate = factor * self.learning_rate
-        # Keras saves no state of dropout: let each epoch begin its own.
-        for variable in self.model.non_trainable_variables:
-            if variable.name == "seed_generator_state":
-                seed = int(keras.ops.convert_to_numpy(variable)[0])
-                variable.assign([seed, epoch << 20])
+            factor = min(1.0, 2.0 * (1.0 - epoch / self.options.epochs))
+            rate = factor * self.options.learning_rate
+            self.model.optimizer.learning_rate = rate
 
     def on_epoch_end(self, epoch, logs=None):
-        rate = float(self.model.optimizer.learning_rate)
-        self.rows.append({"epoch": epoch + 1, "learning_rate": rate, **logs})
-        scores = [float(row["val_bleu"]) for row in self.rows]
-        if scores[-1] == max(scores):
-            replace_file(self.folder / "model.keras", self.text.save)
-        self.model.save_weights(self.weights_path(epoch + 1))
-        replace_file(self.history_path, self.write_history)
-        self.weights_path(epoch + 1 - self.average).unlink(missing_ok=True)
+        if not self.options.leads:
+            return
+        self.logs = logs
+        if logs["val_bleu"] >= self.best:
+            self.best = logs["val_bleu"]
+            replace_file(self.options.output / "model.keras", self.text.save)
+        replace_file(self.options.output / "history.csv", self.write_history)
         self.model.stop_training = time.monotonic() > self.end_time
+
+    def keep_average(self):
+        """Makes `model.keras` the mean of the last epochs' weights."""
+        weights = []
+        for path in self.options.output.glob("epoch-*.weights.h5"):
+            self.model.load_weights(path)
+            weights.append(self.model.get_weights())
+        means = [sum(part) / len(part) for part in zip(*weights)]
+        self.model.set_weights(means)
+        replace_file(self.options.output / "model.keras", self.text.save)
 
 
 def train(options):
     options.output.mkdir(parents=True, exist_ok=True)
+    if (options.output / "history.csv").exists() and not options.resume:
+        sys.exit(f"{options.output} holds a run: --resume it, or choose anew.")
     sources, targets = read_split("train", options)
     sources = sources[: options.examples]
     targets = targets[: options.examples]
     tokenizers = build_tokenizers(sources, targets, options)
-    model = build_model(*tokenizers, options)
+    with options.strategy.scope():
+        model = build_model(*tokenizers, options)
     search = s2s.decoding.BeamSearch(
         beam_size=options.beam_size, length_penalty="power", alpha=1.0
     )
-    inference = s2s.models.InferenceModel(model, search=search, max_length=80)
-    text = s2s.models.TextToText(inference, *tokenizers)
-    progress = Progress(text, options)
-    if progress.rows and not options.resume:
-        sys.exit(f"{options.output} holds a run: --resume it, or choose anew.")
+    text, greedy = (
+        s2s.models.TextToText(
+            s2s.models.InferenceModel(model, search, options.max_length),
+            *tokenizers,
+        )
+        for search in (search, s2s.decoding.GreedySearch())
+    )
     data = s2s.data.TextPairs(
         sources,
         targets,
@@ -334,29 +318,35 @@ def train(options):
         sampling_alpha=options.sampling_alpha,
         seed=options.seed,
     )
-    data.epoch = progress.restore(model)
     validation = read_split("val", options)
-    greedy = s2s.models.InferenceModel(
-        model, search=s2s.decoding.GreedySearch(), max_length=80
-    )
     scores = s2s.callbacks.GenerationMetrics(
-        s2s.models.TextToText(greedy, *tokenizers),
+        greedy,
         *validation,
         every_epochs=options.score_every,
         tokenize="none" if options.tokenized else "13a",
     )
+    progress = Progress(text, options)
+    resume = s2s.callbacks.Resume(
+        options.output, data, [progress], keep=options.average
+    )
     model.fit(
         data,
-        initial_epoch=data.epoch,
         epochs=options.epochs,
         shuffle=False,  # the data shuffles itself, by seed and epoch
         validation_data=s2s.data.TextPairs(
             *validation, *tokenizers, shuffle=False
         ),
-        callbacks=[scores, progress],
+        callbacks=[s2s.callbacks.FiniteLoss(data), scores, progress, resume],
     )
-    if options.average > 1:
-        progress.keep_average(model)
+    if options.average > 1 and options.leads:
+        progress.keep_average()
+
+
+def join_workers():
+    """Returns the strategy of the workers that TF_CONFIG names, if any."""
+    if "TF_CONFIG" in os.environ:
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    return tf.distribute.get_strategy()
 
 
 def evaluate(options):
@@ -377,17 +367,22 @@ def translate(options):
 
 def main():
     options = parse_options()
-    keras.utils.set_random_seed(options.seed)
     if options.translate:
         translate(options)
         return
+    options.strategy = join_workers()
+    options.leads = options.strategy.extended.should_checkpoint
+    keras.utils.set_random_seed(options.seed)
     if options.mixed_precision:
         keras.config.set_dtype_policy("mixed_bfloat16")
     try:
         train(options)
     except KeyboardInterrupt:
         sys.exit("\nInterrupted. The same command with --resume goes on.")
-    evaluate(options)
+    except ConnectionError as error:
+        sys.exit(f"{error} The same commands with --resume go on.")
+    if options.leads:
+        evaluate(options)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Trainings that go on after whatever stopped them."""
 
 import contextlib
+import io
 import itertools
 import json
 import numbers
@@ -11,9 +12,12 @@ from typing import Any
 
 import keras
 import numpy as np
+from keras.src.saving import saving_lib
 
+from keras_s2s.checks import check_positive
 from keras_s2s.checks import fail
 from keras_s2s.recurrence import get_random_state
+from keras_s2s.recurrence import leads_workers
 from keras_s2s.recurrence import set_random_state
 
 STATE = "state.json"
@@ -23,15 +27,16 @@ class Resume(keras.callbacks.Callback):
     """Has a training that was stopped, or killed, go on as if it had not been.
 
     After each epoch it writes to `folder` the weights and the optimizer's
-    state, the random states of dropout, and where the data and other
-    callbacks are. The same program started again goes on with the epoch
-    after that, so that the final weights are those of a run that was never
-    stopped. Each write leaves the last whole one or the new one, whatever
-    happens: a kill, a full disk.
+    state, the random states of dropout, the history, and where the data and
+    other callbacks are. The same program started again goes on with the epoch
+    after that, so that the final weights and the history are those of a run
+    that was never stopped. Each write leaves the last whole one or the new
+    one, whatever happens: a kill, a full disk.
 
     The order of the batches has to depend on the epoch alone: `shuffle=False`
     in `fit`, as the data of this package shuffle themselves. Put it last in
-    the list of callbacks.
+    the list of callbacks. Of several workers the first writes, and all read:
+    `folder` has to be one that they share.
 
     Args:
         folder: str or path. Made if it is not there; of one training.
@@ -40,10 +45,12 @@ class Resume(keras.callbacks.Callback):
         callbacks: sequence of other callbacks whose numbers and strings go
             on: the best so far and the epochs waited of EarlyStopping,
             ModelCheckpoint and ReduceLROnPlateau. Default: none.
+        keep: int > 0. Of how many epochs, the last, the weights stay in the
+            folder, as `epoch-1.weights.h5` and so on. Default: 1.
 
     Raises:
         ValueError: the folder holds the training of another model; its state
-            was altered or truncated.
+            was altered or truncated; `keep` is not positive.
 
     Example:
         ```python
@@ -58,17 +65,21 @@ class Resume(keras.callbacks.Callback):
         folder: str | os.PathLike,
         data: Any = None,
         callbacks: Sequence[keras.callbacks.Callback] = (),
+        keep: int = 1,
     ) -> None:
         super().__init__()
+        check_positive("keep", keep)
         self.folder = Path(folder)
         self.data = data
         self.callbacks = list(callbacks)
+        self.keep = keep
         self._set = [{} for _ in self.callbacks]
+        self._logs = []
 
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         self._begun = [_values(callback) for callback in self.callbacks]
-        epoch = 0
+        epoch, self._logs = 0, []
         if (self.folder / STATE).exists():
             epoch = self._restore(self._read_state())
             self.model._initial_epoch = epoch
@@ -80,12 +91,21 @@ class Resume(keras.callbacks.Callback):
     ) -> None:
         # `fit` has read it; another one, after this is stopped, must not.
         self.model._initial_epoch = None
+        self._recall()
 
     def on_epoch_end(
         self, epoch: int, logs: dict[str, float] | None = None
     ) -> None:
+        if not leads_workers(self.model):
+            # To save has all workers make variables, where `fit` is inside
+            # the scope of their strategy.
+            _weights_file(self.model)
+            return
+        logs = {name: float(value) for name, value in (logs or {}).items()}
+        self._logs.append(logs)
         state = {
             "epochs": epoch + 1,
+            "logs": self._logs,
             "weights": _describe(self.model),
             "random": [
                 np.asarray(keras.ops.convert_to_numpy(seed)).tolist()
@@ -97,7 +117,7 @@ class Resume(keras.callbacks.Callback):
         path = self._weights_path(epoch + 1)
         new_path = path.with_name(f"new-{path.name}")
         try:
-            self.model.save_weights(new_path)
+            new_path.write_bytes(_weights_file(self.model))
             os.replace(new_path, path)
             new_state = self.folder / f"new-{STATE}"
             new_state.write_text(json.dumps(state), encoding="utf-8")
@@ -106,12 +126,23 @@ class Resume(keras.callbacks.Callback):
             with contextlib.suppress(OSError):
                 new_path.unlink(missing_ok=True)
             raise
+        kept = [self._weights_path(epoch + 1 - i) for i in range(self.keep)]
         for old in self.folder.glob("epoch-*.weights.h5"):
-            if old != path:
+            if old not in kept:
                 old.unlink(missing_ok=True)
 
     def on_train_end(self, logs: dict[str, float] | None = None) -> None:
         self.model._initial_epoch = None
+        self._recall()
+
+    def _recall(self) -> None:
+        """Puts the epochs that came before this `fit` into its history."""
+        history = self.model.history
+        if not history.epoch:
+            history.epoch = list(range(len(self._logs)))
+            for logs in self._logs:
+                for name, value in logs.items():
+                    history.history.setdefault(name, []).append(value)
 
     def _weights_path(self, epoch: int) -> Path:
         return self.folder / f"epoch-{epoch}.weights.h5"
@@ -153,6 +184,7 @@ class Resume(keras.callbacks.Callback):
         for callback, values in zip(self.callbacks, state["callbacks"]):
             vars(callback).update(values)
         self._set = state["callbacks"]
+        self._logs = state.get("logs", [])
         return state["epochs"]
 
     def _changed(self) -> list[dict[str, Any]]:
@@ -179,6 +211,25 @@ def _values(callback: keras.callbacks.Callback) -> dict[str, Any]:
         for name, value in vars(callback).items()
         if value is None or isinstance(value, (str, numbers.Number, np.generic))
     }
+
+
+def _weights_file(model: keras.Model) -> memoryview:
+    """Returns what `save_weights` writes, the optimizer's state included.
+
+    On a full disk HDF5 does not only fail: the process ends with a
+    segmentation fault.
+    """
+    content = io.BytesIO()
+    store = saving_lib.H5IOStore(content, mode="w")
+    saving_lib._save_state(
+        model,
+        weights_store=store,
+        assets_store=None,
+        inner_path="",
+        visited_saveables=set(),
+    )
+    store.close()
+    return content.getbuffer()
 
 
 def _describe(model: keras.Model) -> list[str]:

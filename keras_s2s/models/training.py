@@ -1,5 +1,6 @@
 """What training does alike for one decoder and for several."""
 
+import os
 from typing import Any
 
 import keras
@@ -22,9 +23,10 @@ from keras_s2s.models.shares import weigh_by
 from keras_s2s.models.shares import weigh_updates
 from keras_s2s.normalizers import NormalizedLoss
 from keras_s2s.recurrence import HAS_DYNAMIC_SHAPES
+from keras_s2s.recurrence import LOST_WORKER_ERRORS
 from keras_s2s.recurrence import fast_updates
-from keras_s2s.recurrence import first_replica
-from keras_s2s.recurrence import num_replicas
+from keras_s2s.recurrence import of_first_replica
+from keras_s2s.recurrence import show_to_workers
 
 # Entry of the inputs inside a training step: which target positions are real,
 # bool `(B, T)`.
@@ -125,21 +127,21 @@ class TrainingModel(keras.Model):
     def train_step(self, *args: Any) -> Any:
         args = self.prepare(self.vary(args))
         with weigh_by(self._weigh(args)), fast_updates(self.optimizer):
-            return super().train_step(*args)
+            return show_to_workers(super().train_step(*args))
 
     def test_step(self, *args: Any) -> Any:
         args = self.prepare(args)
         with weigh_by(self._weigh(args)):
-            return super().test_step(*args)
+            return show_to_workers(super().test_step(*args))
 
     def _maybe_symbolic_build(
         self, iterator: Any = None, data_batch: Any = None
     ) -> None:
         """As in Keras, which takes the mean of what replicas get, and fails
         where one gets more rows than another."""
-        if iterator is not None and num_replicas() > 1:
+        if iterator is not None:
             iterator = (
-                (start, end, iter([first_replica(next(batches))]))
+                (start, end, of_first_replica(self, batches))
                 for start, end, batches in iterator
             )
         super()._maybe_symbolic_build(iterator, data_batch)
@@ -167,7 +169,13 @@ class TrainingModel(keras.Model):
         later = kwargs.get("validation_data")
         later = later if isinstance(later, (tuple, list)) else (later, None)
         self._check_data(*later[:2])
-        return super().fit(x, y, **kwargs)
+        try:
+            return super().fit(x, y, **kwargs)
+        except LOST_WORKER_ERRORS as error:
+            rule = "of workers that all train until the end"
+            cure = f"One is gone; start all of them again. {error.message}"
+            config = os.environ.get("TF_CONFIG")
+            checks.fail("TF_CONFIG", rule, config, cure, ConnectionError)
 
     def evaluate(self, x: Any = None, y: Any = None, **kwargs: Any) -> Any:
         """As `keras.Model.evaluate`, with the same check."""

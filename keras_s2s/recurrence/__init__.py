@@ -5,15 +5,18 @@ from keras_s2s.recurrence.layout import arrange
 from keras_s2s.recurrence.loop import EXPORT_OPTIONS
 from keras_s2s.recurrence.loop import FUSES_ATTENTION
 from keras_s2s.recurrence.loop import HAS_DYNAMIC_SHAPES
+from keras_s2s.recurrence.loop import LOST_WORKER_ERRORS
 from keras_s2s.recurrence.loop import PREFERS_JIT
 from keras_s2s.recurrence.loop import allocate
 from keras_s2s.recurrence.loop import dropout
 from keras_s2s.recurrence.loop import fast_updates
-from keras_s2s.recurrence.loop import first_replica
 from keras_s2s.recurrence.loop import get_random_state
+from keras_s2s.recurrence.loop import leads_workers
 from keras_s2s.recurrence.loop import num_replicas
+from keras_s2s.recurrence.loop import of_first_replica
 from keras_s2s.recurrence.loop import scan
 from keras_s2s.recurrence.loop import set_random_state
+from keras_s2s.recurrence.loop import show_to_workers
 from keras_s2s.recurrence.loop import sum_over_replicas
 from keras_s2s.recurrence.loop import trace_any_length
 from keras_s2s.recurrence.loop import uniform
@@ -27,18 +30,21 @@ __all__ = [
     "EXPORT_OPTIONS",
     "FUSES_ATTENTION",
     "HAS_DYNAMIC_SHAPES",
+    "LOST_WORKER_ERRORS",
     "PREFERS_JIT",
     "Layout",
     "allocate",
     "arrange",
     "dropout",
     "fast_updates",
-    "first_replica",
     "get_random_state",
+    "leads_workers",
     "linear",
     "num_replicas",
+    "of_first_replica",
     "scan",
     "set_random_state",
+    "show_to_workers",
     "sigmoid",
     "sum_over_replicas",
     "tanh",

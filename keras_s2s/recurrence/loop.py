@@ -40,12 +40,16 @@ if keras.backend.backend() == "tensorflow":
 
     from keras_s2s.recurrence import tensorflow_cache
     from keras_s2s.recurrence import tensorflow_dropout
+    from keras_s2s.recurrence.tensorflow_updates import LOST_WORKER_ERRORS
     from keras_s2s.recurrence.tensorflow_updates import fast_updates
-    from keras_s2s.recurrence.tensorflow_updates import first_replica
+    from keras_s2s.recurrence.tensorflow_updates import leads_workers
     from keras_s2s.recurrence.tensorflow_updates import num_replicas
+    from keras_s2s.recurrence.tensorflow_updates import of_first_replica
+    from keras_s2s.recurrence.tensorflow_updates import show_to_workers
     from keras_s2s.recurrence.tensorflow_updates import sum_over_replicas
 else:
     tensorflow_cache = tensorflow_dropout = None
+    LOST_WORKER_ERRORS = ()
 
     def fast_updates(optimizer: Any) -> Any:
         """Nothing: a training step is compiled as a whole, or cannot be."""
@@ -55,9 +59,17 @@ else:
         """One: JAX shards the tensors of a whole batch."""
         return 1
 
-    def first_replica(batch: Any) -> Any:
-        """The batch."""
-        return batch
+    def of_first_replica(model: Any, batches: Any) -> Any:
+        """The batches."""
+        return batches
+
+    def leads_workers(model: Any) -> bool:
+        """Yes: there is one."""
+        return True
+
+    def show_to_workers(logs: Any) -> Any:
+        """The logs."""
+        return logs
 
     def sum_over_replicas(value: Tensor) -> Tensor:
         """The value."""

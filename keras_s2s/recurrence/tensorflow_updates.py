@@ -8,6 +8,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+# What is raised where another worker of a strategy is gone.
+LOST_WORKER_ERRORS = (tf.errors.UnavailableError,)
+
 
 @contextlib.contextmanager
 def fast_updates(optimizer: keras.optimizers.Optimizer) -> Iterator[None]:
@@ -52,13 +55,38 @@ def num_replicas() -> int:
     return tf.distribute.get_strategy().num_replicas_in_sync
 
 
-def first_replica(batch: Any) -> Any:
-    """Returns what the first replica has of a nested batch of all."""
-    results = tf.distribute.get_strategy().experimental_local_results
-    return keras.tree.map_structure(lambda part: results(part)[0], batch)
+def of_first_replica(model: keras.Model, batches: Iterator) -> Iterator:
+    """Yields what the first replica of a model has of nested batches."""
+    results = model.distribute_strategy.experimental_local_results
+    for batch in batches:
+        yield keras.tree.map_structure(lambda part: results(part)[0], batch)
 
 
 def sum_over_replicas(value: tf.Tensor) -> tf.Tensor:
     """The sum of what each replica has."""
     context = tf.distribute.get_replica_context()
     return context.all_reduce(tf.distribute.ReduceOp.SUM, value)
+
+
+def leads_workers(model: keras.Model) -> bool:
+    """Whether this is the one of the workers of a model that writes files."""
+    return model.distribute_strategy.extended.should_checkpoint
+
+
+def show_to_workers(logs: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    """Returns what a step shows, such that workers can take its mean.
+
+    Keras takes it over axis 0, which a scalar has not.
+    Source: https://github.com/tensorflow/tensorflow/issues/72388
+    """
+    if not _has_workers():
+        return logs
+    return keras.tree.map_structure(lambda one: tf.reshape(one, (1,)), logs)
+
+
+def _has_workers() -> bool:
+    strategy = tf.distribute.get_strategy()
+    return (
+        isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
+        and strategy.extended._in_multi_worker_mode()
+    )

@@ -1,6 +1,7 @@
 """A training that was stopped ends as one that was not."""
 
 import json
+import resource
 
 import keras
 import numpy as np
@@ -46,8 +47,11 @@ def make_model(units=4):
     return keras.Model(inputs, logits)
 
 
-def fit(folder, *callbacks, patience=9, epochs=EPOCHS):
-    """Returns the weights and what EarlyStopping knows, as a new program."""
+def fit(folder, *callbacks, patience=9, epochs=EPOCHS, keep=1):
+    """Returns the weights, and the history with what EarlyStopping knows.
+
+    All is made anew, as a new program does.
+    """
     model, data = make_model(), SequencePairs(TARGETS, TARGETS, batch_size=2)
     model.compile(
         keras.optimizers.Adam(0.1),
@@ -57,9 +61,9 @@ def fit(folder, *callbacks, patience=9, epochs=EPOCHS):
     stopping = keras.callbacks.EarlyStopping(
         "loss", patience=patience, mode="max"
     )
-    resume = Resume(folder, data, [stopping])
+    resume = Resume(folder, data, [stopping], keep)
     with np.errstate(all="raise"):
-        model.fit(
+        history = model.fit(
             data,
             epochs=epochs,
             shuffle=False,
@@ -67,24 +71,29 @@ def fit(folder, *callbacks, patience=9, epochs=EPOCHS):
             verbose=0,
         )
     best = [stopping.best, stopping.best_epoch, stopping.wait]
-    return [*model.get_weights(), *model.optimizer.variables[:1]], best
+    state = [
+        keras.ops.convert_to_numpy(variable)
+        for variable in (*model.weights, *model.optimizer.variables)
+    ]
+    return state, [history.epoch, *history.history.values(), best]
 
 
 @pytest.mark.parametrize("epoch", [0, 2])
 def test_it_ends_as_if_it_had_not_been_stopped(epoch, tmp_path):
-    expected, best = fit(tmp_path / "whole")
+    expected, expected_history = fit(tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
         fit(tmp_path / "parts", Stop(epoch))
-    found, found_best = fit(tmp_path / "parts")
+    found, history = fit(tmp_path / "parts")
     for one, other in zip(found, expected, strict=True):
         np.testing.assert_allclose(one, other, atol=1e-6)
-    np.testing.assert_allclose(found_best, best, rtol=1e-6)
+    np.testing.assert_allclose(history, expected_history, rtol=1e-6)
     names = ["epoch-3.weights.h5", "state.json"]
     assert sorted(p.name for p in (tmp_path / "parts").iterdir()) == names
     # All is done: nothing is trained any more.
-    again, _ = fit(tmp_path / "parts", Stop(2))
+    again, history = fit(tmp_path / "parts", Stop(2))
     for one, other in zip(again, found, strict=True):
         np.testing.assert_array_equal(one, other)
+    np.testing.assert_allclose(history, expected_history, rtol=1e-6)
 
 
 def test_a_stopped_fit_leaves_the_next_one_alone(tmp_path):
@@ -110,19 +119,37 @@ def test_what_a_program_sets_anew_holds(tmp_path):
     assert "patience" not in state["callbacks"][0]
 
 
-def test_a_full_disk_leaves_the_epoch_before(tmp_path, monkeypatch):
+@pytest.mark.parametrize("part", ["weights", "state"])
+def test_a_full_disk_leaves_the_epoch_before(part, tmp_path, monkeypatch):
     fit(tmp_path, epochs=1)
     before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
+    if part == "state":
+        # Weights go through, a state does not.
+        dump = json.dumps
+        monkeypatch.setattr(
+            json, "dumps", lambda state: dump(state) + " " * 100_000
+        )
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    limit = {"weights": 10_000, "state": 90_000}[part]
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, hard))
+    try:
+        with pytest.raises(OSError, match="too large"):
+            fit(tmp_path, epochs=2)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    monkeypatch.undo()
+    for name, content in before.items():
+        assert (tmp_path / name).read_bytes() == content
+    assert not (tmp_path / "new-epoch-2.weights.h5").exists()
+    fit(tmp_path, epochs=2)
 
-    def fill(self, path, **options):
-        path.write_bytes(b"part")
-        raise OSError(28, "No space left on device")
 
-    with monkeypatch.context() as context:
-        context.setattr(keras.Model, "save_weights", fill)
-        with pytest.raises(OSError, match="No space left"):
-            fit(tmp_path)
-    assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
+def test_the_weights_of_the_last_epochs_stay(tmp_path):
+    fit(tmp_path, keep=2)
+    names = ["epoch-2.weights.h5", "epoch-3.weights.h5", "state.json"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == names
+    with pytest.raises(ValueError, match="`keep` must be an integer >= 1"):
+        Resume(tmp_path, keep=0)
 
 
 def test_other_and_damaged_folders_are_refused(tmp_path):
