@@ -344,11 +344,3 @@ def test_output_weights_and_the_schedule_may_differ(monkeypatch):
     assert not model.decoder.tie_embeddings
     # The first of 2,000 updates to the highest rate.
     assert float(model.optimizer.learning_rate) == pytest.approx(1e-6)
-
-
-def options_of(folder):
-    """The options of the test's transformer, with `folder` as its output."""
-    options = ["--architecture=transformer", "--num-layers=1", "--num-heads=2"]
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.setattr(sys, "argv", command(*options, "--output", folder))
-        return translate.parse_options()
