@@ -2,22 +2,17 @@
 
 import functools
 
-import keras
 import pytest
 
 from keras_s2s.models import InferenceModel
 
 
 @pytest.fixture
-def briefly(monkeypatch):
+def briefly(eagerly, monkeypatch):
     """Nothing is traced, and no more than four tokens are written.
 
-    Tracing would take most of the time of so short a run. In graphs run
-    `test_translate.py`, the quick start of the README, and every part in the
-    tests of its own.
+    In graphs run `test_translate.py` and the quick start of the README.
     """
-    always = property(lambda model: True, lambda model, value: None)
-    monkeypatch.setattr(keras.Model, "run_eagerly", always)
     start = InferenceModel.__init__
 
     @functools.wraps(start)
