@@ -211,12 +211,12 @@ def check_independent_of_batch(model, search):
 def check_scores_are_rescored(model, search, source=None):
     """`token_scores` are what the model's own `call` gives the ids."""
     source_ids = sentences(source=source)[0]
-    result = search_with(model, search, source_ids)
+    result, score = search_with(model, search, source_ids), compiled(model)
     for n in range(result["ids"].shape[1]):
         ids, lengths = result["ids"][:, n], result["lengths"][:, n]
         target_ids = np.pad(ids[:, :-1], [(0, 0), (1, 0)], constant_values=BOS)
         (name,) = model.input.keys() - {"target_ids"}
-        logits = model({name: source_ids, "target_ids": target_ids})
+        logits = score({name: source_ids, "target_ids": target_ids})
         scores = np.take_along_axis(
             log_softmax(numpy(logits)), ids[:, :, None], axis=2
         )
