@@ -199,7 +199,7 @@ def _whole(encoder, decoder):
 
         return numerics.value_and_gradients(total, weights)
 
-    return run
+    return numerics.in_graph(run)
 
 
 def check_pair_is_a_loop(encoder, decoder, source_ids, target_ids):
@@ -219,5 +219,5 @@ def check_pair_is_a_loop(encoder, decoder, source_ids, target_ids):
     weights = pairs.weights_of(encoder, decoder)
     expected = numerics.value_and_gradients(total, weights)
     run = _whole(encoder, decoder)
-    found = numerics.in_graph(run, source_ids, target_ids, within)
+    found = run(source_ids, target_ids, within)
     numerics.assert_close(found, expected, numerics.TOLERANCE[dtype])

@@ -75,19 +75,22 @@ def compiled(function):
     return jax.jit(function)
 
 
-def in_graph(function, *arguments):
-    """Runs on inputs of unknown lengths, in a graph where there is one."""
+def in_graph(function):
+    """Takes inputs of unknown lengths, in a graph where there is one."""
     if not TENSORFLOW:
-        return compiled(function)(*arguments)
+        return compiled(function)
     import tensorflow as tf
 
-    if not hasattr(function, "graph"):
+    def call(*arguments):
         signature = [
             tf.TensorSpec((None, None, *one.shape[2:]), one.dtype)
             for one in arguments
         ]
-        function.graph = tf.function(function, input_signature=signature)
-    return function.graph(*arguments)
+        run = traced.get_concrete_function(*signature)
+        return run(*map(tf.convert_to_tensor, arguments))
+
+    traced = tf.function(function)
+    return call
 
 
 def log_softmax(logits):

@@ -16,7 +16,7 @@ NAMES = [
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_examples_run(name):
+def test_examples_run(name, eagerly):
     module = importlib.import_module(name)
     outcome = doctest.testmod(module, globs=vars(module) | {"np": np})
     assert outcome.attempted > 0

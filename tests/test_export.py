@@ -268,7 +268,7 @@ def test_a_trained_model_keeps_hypotheses_and_scores(
     assert np.mean(result["scores"][:, 0]) < -0.3
 
 
-def test_texts_come_back_as_generated(text, exported, pieces):
+def test_texts_come_back_as_generated(text, exported, pieces, eagerly):
     target = sentencepiece.SentencePieceProcessor(str(exported / "target.spm"))
     found = translate(ctranslate2.Translator(str(exported)), pieces[:50], 4)
     texts = [target.decode(one.hypotheses[0]) for one in found]
@@ -296,7 +296,7 @@ def test_quantized_models_translate_nearly_alike(
     assert np.mean(equal) >= share
 
 
-def test_the_benchmark_finds_agreement(text, tmp_path, capsys):
+def test_the_benchmark_finds_agreement(text, tmp_path, capsys, eagerly):
     text.save(tmp_path / "text.keras")
     lines = [*reversals(40, seed=2)[0], "", "a b"]
     (tmp_path / "source.txt").write_text("\n".join(lines))

@@ -27,7 +27,7 @@ def test_a_model_is_saved_for_tensorflow(tmp_path):
 
 def test_an_inference_model_is_saved_for_tensorflow(tmp_path):
     inference = s2s.models.InferenceModel(
-        model_of("llama"), s2s.decoding.BeamSearch(3), max_length=12
+        model_of("llama"), s2s.decoding.BeamSearch(2), max_length=6
     )
     inference.export(tmp_path / "saved", verbose=False)
     saved = tf.saved_model.load(str(tmp_path / "saved"))

@@ -90,7 +90,7 @@ def run(monkeypatch, *options):
 
 
 @pytest.mark.slow
-def test_the_example_runs(monkeypatch, tmp_path, capsys):
+def test_the_example_runs(briefly, monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(caption, "NUM_TESTED", 12)
     options = ["--epochs=1", "--units=16", f"--output={tmp_path}"]
     run(monkeypatch, "--examples=96", *options)

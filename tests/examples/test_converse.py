@@ -174,7 +174,7 @@ def test_a_reply_needs_a_turn(monkeypatch, capsys):
 
 
 @pytest.mark.slow
-def test_the_example_runs(monkeypatch, tmp_path, capsys):
+def test_the_example_runs(briefly, monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(converse, "NUM_HELD_OUT", 2)
     options = ["--examples=8", "--epochs=1", "--units=8", "--samples=2"]
     run(monkeypatch, *options, f"--output={tmp_path}")

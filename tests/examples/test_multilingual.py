@@ -42,7 +42,9 @@ def parse(monkeypatch, *options):
 
 
 @pytest.mark.slow
-def test_it_trains_scores_and_saves(data, tmp_path, monkeypatch, capsys):
+def test_it_trains_scores_and_saves(
+    briefly, data, tmp_path, monkeypatch, capsys
+):
     parse(monkeypatch, "--data", data, "--output", tmp_path)
     multilingual.main()
     output = capsys.readouterr().out

@@ -52,7 +52,7 @@ def test_what_is_no_pronunciation_is_named(line, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_example_runs(monkeypatch, tmp_path, capsys):
+def test_the_example_runs(briefly, monkeypatch, tmp_path, capsys):
     lines = [
         f"{word}{number * 'O'}\t{phones}{number * ' OW'}"
         for number in range(6)

@@ -53,8 +53,8 @@ def test_rouge_is_printed(capsys):
 
 
 @pytest.mark.slow
-def test_the_example_runs(monkeypatch, tmp_path, capsys):
-    options = ["--examples=100", "--epochs=1", "--units=16", "--min-count=5"]
+def test_the_example_runs(briefly, monkeypatch, tmp_path, capsys):
+    options = ["--examples=40", "--epochs=1", "--units=16", "--min-count=5"]
     monkeypatch.setattr(
         sys, "argv", ["summarize.py", *options, f"--output={tmp_path}"]
     )

@@ -238,7 +238,7 @@ def test_a_run_is_not_overwritten_unasked(data, finished, monkeypatch):
 
 
 @pytest.mark.slow
-def test_lines_are_translated(finished, monkeypatch, capsys):
+def test_lines_are_translated(briefly, finished, monkeypatch, capsys):
     lines = io.StringIO("a dog runs\n\nthe bird sits\n")
     monkeypatch.setattr(sys, "stdin", lines)
     run(monkeypatch, "--translate", finished / "model.keras")
@@ -285,7 +285,7 @@ def test_data_are_downloaded_from_their_home(
 
 @pytest.mark.slow
 def test_a_run_ends_as_the_average_of_its_last_epochs(
-    data, tmp_path, monkeypatch
+    briefly, data, tmp_path, monkeypatch
 ):
     run(
         monkeypatch,

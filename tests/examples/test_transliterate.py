@@ -31,7 +31,7 @@ def test_a_name_is_right_as_a_whole(tmp_path, capsys):
 
 
 @pytest.mark.slow
-def test_the_example_runs(monkeypatch, tmp_path, capsys):
+def test_the_example_runs(briefly, monkeypatch, tmp_path, capsys):
     names = "".join(
         f"{a}{b}\t{c} {d}\t1\n"
         for a, c in zip("abvg", "абвг")

@@ -20,6 +20,13 @@ def test_a_law_holds(law, name):
     laws.LAWS[law](functools.partial(pairs.pair, name))
 
 
+@pytest.mark.parametrize("name", ["coverage", "conditional"])
+def test_padding_changes_nothing_in_a_graph(name):
+    laws.check_padding_changes_nothing(
+        functools.partial(pairs.pair, name), numerics.in_graph
+    )
+
+
 @pytest.mark.parametrize("name", ["coverage", "conditional", "chunkwise"])
 def test_scores_are_rescored(name):
     laws.check_scores_are_rescored(

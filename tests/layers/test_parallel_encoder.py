@@ -146,7 +146,7 @@ def model_of_two():
     return Seq2Seq(encoder, decoder)
 
 
-def test_a_search_reads_all_sources_each_by_itself():
+def test_a_search_reads_all_sources_each_by_itself(eagerly):
     model = model_of_two()
     inference = InferenceModel(model, s2s.decoding.GreedySearch(), 5)
     found = inference.predict(SOURCES, verbose=0)

@@ -5,6 +5,7 @@ import functools
 import pytest
 
 from tests import laws
+from tests import numerics
 from tests import pairs
 
 NAMES = [*pairs.TRANSFORMER_PAIRS, *pairs.MIXED_PAIRS]
@@ -20,6 +21,13 @@ searched_pairs = pytest.mark.parametrize(
 @pytest.mark.parametrize("law", laws.LAWS)
 def test_a_law_holds(law, name):
     laws.LAWS[law](functools.partial(pairs.pair, name))
+
+
+@pytest.mark.parametrize("name", ["llama", "transformer over rnn"])
+def test_padding_changes_nothing_in_a_graph(name):
+    laws.check_padding_changes_nothing(
+        functools.partial(pairs.pair, name), numerics.in_graph
+    )
 
 
 @every_pair

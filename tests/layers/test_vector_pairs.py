@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tests import laws
+from tests import numerics
 from tests import pairs
 
 CASES = [
@@ -19,6 +20,13 @@ CASES = [
 @pytest.mark.parametrize("law, name", CASES)
 def test_a_law_holds(law, name):
     laws.LAWS[law](functools.partial(pairs.pair, name))
+
+
+@pytest.mark.parametrize("name", ["R to R"])
+def test_padding_changes_nothing_in_a_graph(name):
+    laws.check_padding_changes_nothing(
+        functools.partial(pairs.pair, name), numerics.in_graph
+    )
 
 
 def test_a_search_reads_vectors():

@@ -97,7 +97,8 @@ def assert_same(found, expected, tolerance):
 )
 def test_chunks_train_as_the_whole_in_float64(make, sizes, tied):
     model = make("float64", tied)
-    expected = train(model, SequenceLoss(label_smoothing=0.1))
+    loss = SequenceLoss(label_smoothing=0.1)
+    expected = train(model, loss, run_eagerly=True)
     for size in sizes:
         loss = SequenceLoss(label_smoothing=0.1, chunk_size=size)
         found = train(model, loss, run_eagerly=size != 5)
@@ -106,17 +107,21 @@ def test_chunks_train_as_the_whole_in_float64(make, sizes, tied):
 
 
 @pytest.mark.parametrize(
-    "normalizer, jit_compile",
-    [("sequences", False), ("none", False), ("tokens", True)],
+    "normalizer, option",
+    [
+        ("sequences", "run_eagerly"),
+        ("none", "run_eagerly"),
+        ("tokens", "jit_compile"),
+    ],
 )
-def test_every_normalizer_and_metric_works(normalizer, jit_compile):
+def test_every_normalizer_and_metric_works(normalizer, option):
     model = make_model()
     expected, found = (
         train(
             model,
             SequenceLoss(normalizer, chunk_size=size),
             metrics=make_metrics(),
-            jit_compile=jit_compile,
+            **{option: True},
         )
         for size in (None, 4)
     )
@@ -124,7 +129,7 @@ def test_every_normalizer_and_metric_works(normalizer, jit_compile):
     assert_same(found, expected, 2e-6)
 
 
-def test_one_step_agrees_to_a_millionth():
+def test_one_step_agrees_to_a_millionth(eagerly):
     model = make_model()
     expected, found = (
         train(model, SequenceLoss(chunk_size=size), steps=1)
@@ -151,7 +156,8 @@ def test_what_nobody_counts_is_left_out():
 def test_mixed_precision_trains_alike():
     model = make_model("mixed_float16")
     expected, found = (
-        train(model, SequenceLoss(chunk_size=size)) for size in (None, 4)
+        train(model, SequenceLoss(chunk_size=size), run_eagerly=size is None)
+        for size in (None, 4)
     )
     assert_same(found, expected, 0.005)
 
@@ -195,13 +201,19 @@ def test_a_batch_of_only_padding_and_one_of_one_token():
     labels = nothing.copy()
     labels[1, 0] = 7
     one, expected = (
-        train(model, SequenceLoss(chunk_size=size), steps=1, weights=None)
+        train(
+            model,
+            SequenceLoss(chunk_size=size),
+            steps=1,
+            weights=None,
+            run_eagerly=True,
+        )
         for size in (4, None)
     )
     assert_same(one, expected, 1e-6)
 
 
-def test_frozen_weights_stay():
+def test_frozen_weights_stay(eagerly):
     model = make_model()
     model.decoder.output_layer.trainable = False
     _, moved = train(model, SequenceLoss(chunk_size=4))
@@ -212,7 +224,7 @@ def test_frozen_weights_stay():
     assert sum(bool(np.any(step)) for step in moved.values()) > 10
 
 
-def test_fit_learns_and_a_saved_model_goes_on_alike(tmp_path):
+def test_fit_learns_and_a_saved_model_goes_on_alike(tmp_path, eagerly):
     model = make_model()
     model.compile(
         keras.optimizers.Adam(0.01),
@@ -223,7 +235,7 @@ def test_fit_learns_and_a_saved_model_goes_on_alike(tmp_path):
         INPUTS,
         LABELS,
         batch_size=2,
-        epochs=5,
+        epochs=3,
         shuffle=False,
         validation_data=(INPUTS, LABELS),
         verbose=0,

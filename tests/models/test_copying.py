@@ -54,7 +54,7 @@ def test_pairs_share_the_words_of_the_source():
     }
 
 
-def test_copied_words_come_out_and_the_file_holds_all(tmp_path):
+def test_copied_words_come_out_and_the_file_holds_all(tmp_path, eagerly):
     # One slot: of two unknown words the second stays so.
     text, model = make_text(max_copied=1, share_embeddings=True)
     model.decoder.gate.bias.assign([-200.0])
@@ -135,7 +135,7 @@ def test_logits_are_not_taken_by_chunks():
         model.compile("sgd", loss=SequenceLoss(chunk_size=4))
 
 
-def test_the_coverage_loss_of_a_decoder_that_copies_is_trained():
+def test_the_coverage_loss_of_a_decoder_that_copies_is_trained(eagerly):
     """See et al., 2017, eq. 13: the mean over real tokens, times its weight."""
     encoder = layers.RNNEncoder(8, 4, 5, cell="gru", unk_id=1)
     attention = layers.CoverageAttention(5, coverage_loss_weight=2.0)

@@ -155,7 +155,7 @@ def test_it_is_saved_in_one_file(tmp_path):
     assert all(one.embedding is two.embedding for one, two in members)
 
 
-def test_text_models_of_the_same_tokenizers_write_together():
+def test_text_models_of_the_same_tokenizers_write_together(eagerly):
     text, other = text_to_text(), tokenizer()
     size = other.vocabulary_size
     encoder = s2s.layers.RNNEncoder(size, 4, 5)

@@ -75,7 +75,7 @@ def test_images_that_do_not_open_give_no_text(paths):
     assert warning.filename == __file__
 
 
-def test_a_file_holds_all_of_it(tmp_path):
+def test_a_file_holds_all_of_it(tmp_path, eagerly):
     captioner = image_to_text()
     captioner.save(tmp_path / "x.keras")
     loaded = keras.saving.load_model(tmp_path / "x.keras")

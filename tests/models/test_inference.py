@@ -114,7 +114,7 @@ def test_a_compiled_search_is_saved_and_exported(tmp_path):
     inference = inference_of("transformer")
     inference.compile(jit_compile=True)
     source_ids = pairs.sentences()[0]
-    expected = inference.predict(source_ids, verbose=0)
+    expected = numerics.numpy(inference(source_ids))
     inference.save(tmp_path / "model.keras")
     loaded = keras.saving.load_model(tmp_path / "model.keras")
     assert loaded.jit_compile

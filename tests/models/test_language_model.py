@@ -204,7 +204,7 @@ def test_a_prompt_is_a_text_that_goes_on():
     numerics.assert_close(scored["scores"], found["scores"][:, 0], 1e-5)
 
 
-def test_texts_go_on_and_the_file_holds_all(tmp_path):
+def test_texts_go_on_and_the_file_holds_all(tmp_path, eagerly):
     tokenizer = WordTokenizer(list("abcdefghi"))
     assert tokenizer.vocabulary_size == SIZE
     model = make_model(2, num_layers=1)

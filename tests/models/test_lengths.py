@@ -46,7 +46,7 @@ def test_long_arrays_and_pairs_are_refused(method, lengths, name):
         call(data, verbose=0)
 
 
-def test_what_just_fits_is_taken():
+def test_what_just_fits_is_taken(eagerly):
     model = trained_model()
     model.fit(*arrays(12, 12), verbose=0)
     inference = InferenceModel(model, max_length=12)

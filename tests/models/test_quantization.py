@@ -17,7 +17,7 @@ SOURCE_IDS, TARGET_IDS, LABELS = pairs.sentences()
 INPUTS = {"source_ids": SOURCE_IDS, "target_ids": TARGET_IDS}
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="module")
 def small_heap():
     """Keras collects garbage at each layer that it quantizes."""
     gc.collect()

@@ -51,7 +51,7 @@ SEARCHES = {
         ("llama", "stochastic"),
     ],
 )
-def test_a_score_is_that_of_the_search(name, search):
+def test_a_score_is_that_of_the_search(name, search, eagerly):
     source_ids = pairs.sentences()[0]
     inference = InferenceModel(
         pairs.model_of(name), SEARCHES[search], max_length=6
@@ -107,7 +107,7 @@ def test_scores_follow_the_weights_and_survive_saving(tmp_path):
     assert inference.score(*pair, verbose=0)["scores"] != before
 
 
-def test_captions_of_vectors_are_scored():
+def test_captions_of_vectors_are_scored(eagerly):
     encoder = layers.RNNVectorEncoder(3, 4, 4)
     decoder = layers.RNNDecoder(11, 4, 5)
     model = Seq2Seq(*pairs.build(encoder, decoder))
@@ -128,7 +128,7 @@ def test_captions_of_vectors_are_scored():
     numerics.assert_close(found["scores"], np.array(expected), 1e-5)
 
 
-def test_targets_of_several_sources_are_scored():
+def test_targets_of_several_sources_are_scored(eagerly):
     model, sources = several.model_of_two(), several.SOURCES
     inference = InferenceModel(model, SEARCHES["greedy"], max_length=6)
     expected = numerics.numpy(inference(sources))

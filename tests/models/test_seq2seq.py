@@ -20,7 +20,7 @@ def small_model(encoder=None, decoder=None, **options):
     )
 
 
-def copy_task(count=48, length=3):
+def copy_task(count=16, length=3):
     """Copying words: inputs, labels and weights."""
     random = np.random.default_rng(0)
     words = random.integers(4, 11, (count, length)).astype("int32")
@@ -38,11 +38,11 @@ def fit_losses(model, epochs=3, **options):
         keras.optimizers.Adam(0.02), loss=s2s.losses.SequenceLoss(), **options
     )
     inputs, labels = copy_task()
-    history = model.fit(inputs, labels, batch_size=16, epochs=epochs, verbose=0)
+    history = model.fit(inputs, labels, epochs=epochs, verbose=0)
     return history.history["loss"]
 
 
-def test_it_learns_in_mixed_precision():
+def test_it_learns_in_mixed_precision(eagerly):
     losses = fit_losses(small_model(dtype="mixed_float16"))
     assert np.all(np.isfinite(losses)) and losses[-1] < losses[0]
 
@@ -65,9 +65,12 @@ def test_ways_to_run_give_one_loss():
 
 
 @pytest.mark.parametrize(
-    "normalizer, padding", [("tokens", 0), ("sequences", 3), ("batch", 3)]
+    "normalizer, padding, eagerly",
+    [("tokens", 3, False), ("sequences", 0, True), ("batch", 3, True)],
 )
-def test_a_training_step_follows_the_gradient_of_the_loss(normalizer, padding):
+def test_a_training_step_follows_the_gradient_of_the_loss(
+    normalizer, padding, eagerly
+):
     encoder, decoder = pairs.build(*pairs.make_layers("default"))
     model = Seq2Seq(encoder, decoder)
     weights = pairs.weights_of(encoder, decoder)
@@ -79,7 +82,7 @@ def test_a_training_step_follows_the_gradient_of_the_loss(normalizer, padding):
 
     start = [numerics.numpy(weight.value) for weight in weights]
     expected, gradients = numerics.value_and_gradients(value, weights)
-    model.compile(keras.optimizers.SGD(0.5), loss=loss)
+    model.compile(keras.optimizers.SGD(0.5), loss=loss, run_eagerly=eagerly)
     inputs = {
         "source_ids": pairs.pad(source_ids, padding),
         "target_ids": pairs.pad(target_ids, padding),
@@ -92,7 +95,7 @@ def test_a_training_step_follows_the_gradient_of_the_loss(normalizer, padding):
     )
 
 
-def test_a_word_that_comes_twice_takes_one_step():
+def test_a_word_that_comes_twice_takes_one_step(eagerly):
     model = Seq2Seq(*pairs.build(*pairs.make_layers("unfed")))
     _, target_ids, labels = pairs.sentences()
     source_ids = np.array([[5, 5, 6], [5, 6, 0], [5, 0, 0]], "int32")
@@ -137,7 +140,7 @@ def test_a_model_wired_by_hand_is_the_same():
     numerics.assert_close(found, expected, 0)
 
 
-def test_a_model_inside_a_model_trains():
+def test_a_model_inside_a_model_trains(eagerly):
     model = small_model({"cell": "gru"}, {"attention": None})
     outer = keras.Model(model.input, model(model.input))
     inputs, labels = copy_task(4)
@@ -149,7 +152,7 @@ def test_a_model_inside_a_model_trains():
         assert np.any(numerics.numpy(weight.value) != value), weight.path
 
 
-def test_frozen_layers_stay():
+def test_frozen_layers_stay(eagerly):
     model = small_model({"cell": "gru"}, {"attention": "general"})
     model.encoder.trainable = False
     before = [numerics.numpy(w.value) for w in model.weights]
@@ -216,7 +219,7 @@ def test_pairs_with_ids_outside_the_vocabulary_are_refused():
         model.fit(data)
 
 
-def test_unweighted_metrics_count_labels_of_weight_zero():
+def test_unweighted_metrics_count_labels_of_weight_zero(eagerly):
     inputs = {
         "source_ids": np.array([[5, 3, 0], [6, 7, 3]]),
         "target_ids": np.array([[2, 4, 0], [2, 5, 6]]),

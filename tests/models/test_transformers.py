@@ -119,18 +119,6 @@ def test_no_alignment_changes_no_result():
     numerics.assert_close(make()(source_ids), with_them, 1e-6)
 
 
-def test_a_saved_model_takes_any_batch_and_length(tmp_path):
-    inference = InferenceModel(
-        pairs.model_of("llama"), decoding.BeamSearch(2), max_length=5
-    )
-    inference.export(tmp_path / "saved", verbose=False)
-    saved = tf.saved_model.load(str(tmp_path / "saved"))
-    source_ids = pairs.sentences()[0]
-    for ids in (source_ids, pairs.pad(source_ids, 3), source_ids[:1, :2]):
-        expected = numerics.numpy(inference(ids))
-        numerics.assert_close(saved.serve(ids), expected, 1e-5)
-
-
 def test_a_training_model_is_exported(tmp_path):
     model = pairs.model_of("grouped")
     model.export(tmp_path / "saved", verbose=False)
