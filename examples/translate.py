@@ -304,7 +304,9 @@ def train(options):
     )
     text, greedy = (
         s2s.models.TextToText(
-            s2s.models.InferenceModel(model, search, options.max_length),
+            s2s.models.InferenceModel(
+                model, search, max_length=options.max_length
+            ),
             *tokenizers,
         )
         for search in (search, s2s.decoding.GreedySearch())

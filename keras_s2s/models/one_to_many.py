@@ -249,8 +249,10 @@ class OneToMany(TrainingModel):
     def get_compile_config(self) -> dict[str, Any]:
         """As `keras.Model.get_compile_config`."""
         config = super().get_compile_config()
+        if not config:
+            return {}
         (options, *_) = (own.get_config() for own in self._objectives.values())
-        return {**config, **options} if config else {}
+        return {**config, **options}
 
     def get_config(self) -> dict[str, Any]:
         decoders = {
