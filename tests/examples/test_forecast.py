@@ -28,7 +28,7 @@ def test_a_constant_series_is_only_shifted():
 
 
 @pytest.mark.slow
-def test_the_example_runs(briefly, monkeypatch, tmp_path, capsys):
+def test_the_example_runs(monkeypatch, tmp_path, capsys):
     options = ["--grids=64", "--epochs=1", "--units=8"]
     monkeypatch.setattr(
         sys, "argv", ["forecast.py", *options, f"--output={tmp_path}"]
