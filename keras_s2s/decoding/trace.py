@@ -49,7 +49,7 @@ def rank_ends(
     # 2: finished, 1: open, 0: no hypothesis.
     classes = np.repeat(np.array([[2.0, 1.0]], "float32"), size, axis=1)
     exists = ops.greater(both["scores"], -math.inf)
-    classes = ops.cast(exists, "float32") * classes
+    classes = ops.multiply(ops.cast(exists, "float32"), classes)
     best = best_of_classes(classes, both["scores"], num_hypotheses)
     ends = {name: gather_beams(part, best) for name, part in both.items()}
     exists = ops.greater(ends["scores"], -math.inf)

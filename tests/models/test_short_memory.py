@@ -30,7 +30,7 @@ def test_alignments_are_as_long_as_the_memory(monkeypatch):
     padded = inference.predict(padded, verbose=0)["alignments"]
     assert padded.shape == (1, 1, 3, 5)
     # So is what a compiled search pads by itself, which nobody sees.
-    monkeypatch.setattr(inference, "_pad", lambda x: pairs.pad(x, 5))
+    monkeypatch.setattr(inference, "_pad", lambda x, told: pairs.pad(x, 5))
     again = inference.predict(LISTS, **options)["alignments"]
     numerics.assert_close(again, found, 1e-5)
 
