@@ -47,8 +47,8 @@ def test_an_ambiguous_spelling_is_refused(monkeypatch):
 
 
 @pytest.mark.slow
-def test_the_example_runs(monkeypatch, tmp_path, capsys):
-    options = ["--examples=200", "--epochs=1", "--units=16"]
+def test_the_example_runs(briefly, monkeypatch, tmp_path, capsys):
+    options = ["--examples=60", "--epochs=1", "--units=16"]
     monkeypatch.setattr(
         sys, "argv", ["dates.py", *options, f"--output={tmp_path}"]
     )
