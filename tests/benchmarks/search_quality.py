@@ -47,7 +47,7 @@ def parse_options():
     parser.add_argument("--models", type=path, nargs="+", required=True)
     parser.add_argument("--sentences", type=int, help="the first alone")
     parser.add_argument("--max-length", type=int, default=80)
-    parser.add_argument("--samples", type=int, default=32)
+    parser.add_argument("--samples", type=int, default=32, help="0: no samples")
     parser.add_argument("--tokenize", default="none")
     return parser.parse_args()
 
@@ -67,6 +67,8 @@ def make_searches(samples):
                 yield beam + penalty, search, False, None
     yield "ensemble, greedy", GreedySearch(), True, None
     yield "ensemble, beam 5", BeamSearch(5, **best), True, None
+    if not samples:
+        return
     drawn = RandomSampling(num_samples=samples, seed=0)
     yield f"minimum Bayes risk, {samples} samples, chrF", drawn, False, "chrf"
 
