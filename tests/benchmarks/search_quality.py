@@ -66,7 +66,12 @@ def make_searches(samples):
                 search = BeamSearch(size, **options)
                 yield beam + penalty, search, False, None
     yield "ensemble, greedy", GreedySearch(), True, None
-    yield "ensemble, beam 5", BeamSearch(5, **best), True, None
+    yield (
+        "ensemble, beam 5, power length penalty 1",
+        BeamSearch(5, **best),
+        True,
+        None,
+    )
     if not samples:
         return
     drawn = RandomSampling(num_samples=samples, seed=0)
