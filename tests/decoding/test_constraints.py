@@ -47,6 +47,7 @@ SEVERAL = [
     ("told", "rarer"),
     ("told", "phrases"),
     ("not short", "told"),
+    ("told", "not long"),
 ]
 every_set = pytest.mark.parametrize("names", SINGLE + SEVERAL, ids=str)
 several_and_new = pytest.mark.parametrize(
