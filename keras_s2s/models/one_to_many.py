@@ -130,29 +130,31 @@ class OneToMany(TrainingModel):
         }
         for name, value in given.items():
             self._check_names(name, value)
-        self._loss_weights = kwargs.get("loss_weights") or {}
-        if self._loss_weights:
+        loss_weights = kwargs.get("loss_weights") or {}
+        if loss_weights:
             # Keras would have one weight for one loss, that of all.
             if not isinstance(loss, dict):
                 loss = dict.fromkeys(self.decoders, loss)
-            weights = {name: self._loss_weights.get(name, 1.0) for name in loss}
+            weights = {name: loss_weights.get(name, 1.0) for name in loss}
             kwargs["loss_weights"] = weights
-        self._objectives = {}
-        # Of each decoder that leaves padding out, what its loss ignores.
-        self._ignored = {}
+        # Ignored: of each decoder that leaves padding out, by its loss.
+        objectives, ignored = {}, {}
         for name, decoder in self.decoders.items():
             own = loss.get(name) if isinstance(loss, dict) else loss
             check_loss(own, decoder)
             if getattr(own, "chunk_size", None) is not None:
                 rule = "None where a model has several decoders"
                 checks.fail("chunk_size", rule, own.chunk_size)
-            self._objectives[name] = Objectives(decoder, own, None, r_drop, 0.0)
+            objectives[name] = Objectives(decoder, own, None, r_drop, 0.0)
             measured = [
                 (value or {}).get(name, [])
                 for value in (metrics, weighted_metrics)
             ]
             if can_pack(own, measured):
-                self._ignored[name] = own.ignore_id
+                ignored[name] = own.ignore_id
+        # Whatever is refused is refused by now: the model stays as it was.
+        self._objectives, self._ignored = objectives, ignored
+        self._loss_weights = loss_weights
         self.support_jit(kwargs.get("jit_compile"))
         super().compile(
             optimizer,

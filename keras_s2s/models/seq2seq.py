@@ -145,21 +145,24 @@ class Seq2Seq(TrainingModel):
         check_loss(loss, self.decoder)
         if r_drop and find_carriers(self.parts()):
             checks.fail("r_drop", "0 where the state is carried", r_drop)
-        self.objectives = Objectives(
+        objectives = Objectives(
             self.decoder, loss, scheduled_sampling, r_drop, guided_alignment
         )
-        self.support_jit(kwargs.get("jit_compile"))
-        self._counts_tokens = can_pack(
-            loss, [metrics or [], weighted_metrics or []]
-        )
-        self._chunked_output = None
+        chunked_output = None
         if isinstance(loss, SequenceLoss) and loss.chunk_size is not None:
             if kwargs.get("loss_weights") is not None:
                 rule = "None where the loss has a `chunk_size`"
                 checks.fail("loss_weights", rule, kwargs["loss_weights"])
-            self._chunked_output = ChunkedOutput(
+            chunked_output = ChunkedOutput(
                 self.decoder, loss, metrics, weighted_metrics
             )
+        # Whatever is refused is refused by now: the model stays as it was.
+        self.objectives = objectives
+        self._chunked_output = chunked_output
+        self._counts_tokens = can_pack(
+            loss, [metrics or [], weighted_metrics or []]
+        )
+        self.support_jit(kwargs.get("jit_compile"))
         super().compile(
             optimizer,
             loss=loss,

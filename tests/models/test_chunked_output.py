@@ -297,3 +297,12 @@ def test_what_cannot_do_with_chunks_is_refused():
     message = "`loss_weights` must be None where the loss has a `chunk_size`"
     with pytest.raises(ValueError, match=message):
         model.compile(loss=loss, loss_weights=[2.0])
+
+
+def test_what_is_refused_leaves_the_model_compiled_as_it_was():
+    loss, model = SequenceLoss(chunk_size=4), make_model()
+    model.compile("adam", loss=SequenceLoss(), r_drop=2.0)
+    before = model.get_compile_config()
+    with pytest.raises(ValueError, match="`loss_weights` must be None"):
+        model.compile(loss=loss, loss_weights=[2.0])
+    assert model.get_compile_config() == before and before["r_drop"] == 2.0

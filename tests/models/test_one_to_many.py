@@ -235,8 +235,11 @@ def test_losses_and_metrics_of_other_names_are_refused():
         model.compile(loss={"it": loss})
     with pytest.raises(ValueError, match=rf"`metrics` {names}"):
         model.compile(loss=loss, metrics=[s2s.metrics.TokenAccuracy()])
+    model.compile("adam", loss=loss, r_drop=2.0)
+    before = model.get_compile_config()
     with pytest.raises(ValueError, match="`chunk_size` must be None where"):
         model.compile(loss=s2s.losses.SequenceLoss(chunk_size=5))
+    assert model.get_compile_config() == before and before["r_drop"] == 2.0
 
 
 def test_its_parts_are_checked():
