@@ -51,6 +51,7 @@ RECIPES = {
         "embedding_dim": 256,
         "units": 256,
         "num_layers": 1,
+        "shared": False,
         "dropout": 0.4,
         "learning_rate": 2e-3,
         "schedule": "decay",
@@ -66,6 +67,7 @@ RECIPES = {
         "hidden_dim": 256,
         "num_layers": 4,
         "num_heads": 4,
+        "shared": True,
         "dropout": 0.3,
         "learning_rate": 5e-3,
         "schedule": "noam",
@@ -96,7 +98,13 @@ def parse_options():
     add("--batch-size", type=int, help="pairs")
     add("--batch-tokens", type=int, help="instead of --batch-size")
     add("--vocabulary-size", type=int, help="at most")
-    add("--cell", default="gru", help="gru or lstm")
+    add(
+        "--shared",
+        action=argparse.BooleanOptionalAction,
+        help="one vocabulary and embedding for both languages",
+    )
+    add("--cell", default="gru", help="gru, lstm or conditional_gru")
+    add("--readout", help="of the recurrent decoder: attentional, deep")
     add("--embedding-dim", type=int)
     add("--units", type=int, help="of recurrent layers")
     add("--hidden-dim", type=int, help="of feed-forward layers")
@@ -160,8 +168,8 @@ def build_tokenizer(name, texts, options):
 
 
 def build_tokenizers(sources, targets, options):
-    """Returns one for each side, the same for a transformer."""
-    if options.architecture == "transformer":
+    """Returns one for each side, the same for both if it is shared."""
+    if options.shared:
         return [build_tokenizer("shared", sources + targets, options)] * 2
     return [
         build_tokenizer("source", sources, options),
@@ -179,17 +187,24 @@ def build_rate(options):
 
 
 def build_rnn(source_size, target_size, options):
-    layers = {
-        "cell": options.cell,
-        "num_layers": options.num_layers,
-        "dropout": options.dropout,
-    }
+    layers = {"num_layers": options.num_layers, "dropout": options.dropout}
     sizes = (options.embedding_dim, options.units)
+    encoder = s2s.layers.RNNEncoder(
+        source_size,
+        *sizes,
+        cell=options.cell.removeprefix("conditional_"),
+        **layers,
+    )
+    decoder = s2s.layers.RNNDecoder(
+        target_size,
+        *sizes,
+        cell=options.cell,
+        readout=options.readout,
+        tie_embeddings=not options.untied,
+        **layers,
+    )
     model = s2s.models.Seq2Seq(
-        s2s.layers.RNNEncoder(source_size, *sizes, **layers),
-        s2s.layers.RNNDecoder(
-            target_size, *sizes, tie_embeddings=not options.untied, **layers
-        ),
+        encoder, decoder, share_embeddings=options.shared
     )
     return model, keras.optimizers.Adam(build_rate(options), clipnorm=1.0)
 
@@ -207,7 +222,7 @@ def build_transformer(source_size, target_size, options):
         s2s.layers.TransformerDecoder(
             target_size, *sizes, tie_embeddings=not options.untied, **layers
         ),
-        share_embeddings=True,
+        share_embeddings=options.shared,
     )
     return model, keras.optimizers.Adam(build_rate(options), beta_2=0.98)
 
