@@ -201,8 +201,9 @@ def check_independent_of_batch(model, search):
             assert_close(found[name], expected[name][rows], 1e-5)
 
     check(search_with(model, search, pad(source_ids, 4)), [0, 1, 2])
-    check(search_with(model, search, source_ids[[2, 0, 1, 0]]), [2, 0, 1, 0])
-    for row in range(3):
+    check(search_with(model, search, source_ids[[2, 0, 1]]), [2, 0, 1])
+    # Each length is compiled anew by JAX.
+    for row in range(3) if TENSORFLOW else [2]:
         length = np.sum(is_real(source_ids)[row])
         alone = source_ids[row : row + 1, :length]
         check(search_with(model, search, alone), [row])
@@ -223,6 +224,12 @@ def check_scores_are_rescored(model, search, source=None):
         is_there = np.arange(ids.shape[1]) < lengths[:, None]
         expected = np.where(is_there, scores[:, :, 0], 0.0)
         assert_close(result["token_scores"][:, n], expected, 1e-5)
+
+
+def check_a_search(model, search):
+    """Both, with one search: to make a model of it is to trace it."""
+    check_independent_of_batch(model, search)
+    check_scores_are_rescored(model, search)
 
 
 # What an encoder keeps together with a decoder, whatever they are.

@@ -2,6 +2,7 @@
 
 import functools
 
+import keras
 import numpy as np
 
 import keras_s2s as s2s
@@ -250,6 +251,10 @@ def pair(name, dtype="float32"):
 def build(encoder, decoder, seed=0, source=None):
     """Builds both, and draws all weights: no bias is 0, no scale 1."""
     source, target, _ = examples(encoder, decoder, source)
+    if keras.backend.backend() == "jax":  # which compiles each operation
+        source, target = (
+            keras.KerasTensor(one.shape, one.dtype) for one in (source, target)
+        )
     decoder(target, encoder(source))
     random = np.random.default_rng(seed)
     for variable in weights_of(encoder, decoder):

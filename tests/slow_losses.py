@@ -1,5 +1,7 @@
 """Losses in slow NumPy, and what every backend must make of them."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -7,7 +9,9 @@ from keras import ops
 
 from keras_s2s.losses import SequenceLoss
 from keras_s2s.losses import sequence_loss
+from keras_s2s.losses import token_divergences
 from keras_s2s.normalizers import NORMALIZERS
+from tests import numerics
 
 LABELS = np.array([[3, 1, 2, 4], [2, 3, 0, 0], [1, 0, 0, 0]])  # 0 is padding
 MASK = np.array([[1, 1, 1, 1], [1, 1, 0, 0], [1, 0, 0, 0]], "float32")
@@ -65,6 +69,7 @@ def check_values():
     found = float(SequenceLoss()(LABELS, rounded))
     assert found == pytest.approx(expected, rel=1e-5)
     check_a_row_of_padding_trains()
+    check_divergences()
 
 
 def check_a_row_of_padding_trains():
@@ -76,3 +81,32 @@ def check_a_row_of_padding_trains():
     padded = np.concatenate([LABELS, 0 * LABELS[:1]])
     losses = [float(model.train_on_batch(padded, padded)) for _ in range(2)]
     assert losses[0] == pytest.approx(np.log(5.0)) and losses[1] < losses[0]
+
+
+def slow_divergences(logits, other_logits):
+    """As the formula has it, op by op."""
+    score, other_score = map(ops.log_softmax, (logits, other_logits))
+    difference = ops.exp(score) - ops.exp(other_score)
+    return 0.5 * ops.sum(difference * (score - other_score), axis=-1)
+
+
+def check_divergences():
+    """What R-Drop adds, and its gradients, which are written out."""
+    # The same but for a constant; far apart; and alike.
+    others = np.stack([LOGITS[0] + 50.0, -9.0 * LOGITS[1], 0.9 * LOGITS[2]])
+    logits, others = map(keras.Variable, (LOGITS, others))
+    shares = np.arange(1.0, 13.0, dtype="float32").reshape(3, 4)
+
+    def total(divergences):
+        return ops.sum(ops.multiply(divergences(logits, others), shares))
+
+    found, expected = (
+        numerics.value_and_gradients(
+            functools.partial(total, divergences), [logits, others]
+        )
+        for divergences in (token_divergences, slow_divergences)
+    )
+    assert float(expected[0]) > 100
+    numerics.assert_close(float(found[0]), float(expected[0]), 1e-5)
+    numerics.assert_close(found[1], expected[1], 1e-5)
+    assert np.all(numerics.numpy(token_divergences(LOGITS, LOGITS)) == 0)

@@ -1,5 +1,6 @@
 """Beam search against brute force and against a slow search in NumPy."""
 
+import functools
 import math
 
 import numpy as np
@@ -28,6 +29,12 @@ SETTINGS = [
     ("power", -0.5, True),
     ("power", -1.0, False),
 ]
+# To stop early asks for no setting; what is found is ordered by it.
+every_way = pytest.mark.parametrize(
+    "setting, early_stopping",
+    [(setting, False) for setting in SETTINGS]
+    + [(SETTINGS[place], True) for place in (0, 2, 4, 7)],
+)
 
 
 def beam_search(beam_size, setting, **options):
@@ -46,26 +53,24 @@ def test_a_beam_that_holds_everything_equals_brute_force(setting):
         check_hypotheses(result, sentence, expected, num_ids=20)
 
 
-@pytest.mark.parametrize("early_stopping", [False, True])
-@pytest.mark.parametrize("setting", SETTINGS)
+@every_way
 def test_a_narrow_beam_equals_a_slow_search_that_never_stops(
     setting, early_stopping
 ):
     for beam_size, eos_bias in [(2, 0.0), (3, 2.0), (5, 4.0)]:
         model = HistoryModel(
-            20, seed=beam_size, max_length=7, eos_bias=eos_bias, banned=0.1
+            12, seed=beam_size, max_length=7, eos_bias=eos_bias, banned=0.1
         )
         search = beam_search(beam_size, setting, early_stopping=early_stopping)
         result = run(search, model)
-        for sentence in range(20):
+        for sentence in range(12):
             expected, _ = plain_beam(
                 model, sentence, beam_size, setting, early_stopping
             )
             check_hypotheses(result, sentence, expected)
 
 
-@pytest.mark.parametrize("early_stopping", [False, True])
-@pytest.mark.parametrize("setting", SETTINGS)
+@every_way
 def test_no_step_is_taken_that_cannot_change_the_result(
     setting, early_stopping
 ):
@@ -89,10 +94,15 @@ def test_no_step_is_taken_that_cannot_change_the_result(
     assert min(taken) < 7
 
 
+@functools.cache
+def greedy_results():
+    model = HistoryModel(50, seed=3, max_length=8, eos_bias=1.0, banned=0.2)
+    return model, run(GreedySearch(), model)
+
+
 @pytest.mark.parametrize("setting", SETTINGS)
 def test_beam_1_is_greedy_bit_for_bit(setting):
-    model = HistoryModel(50, seed=3, max_length=8, eos_bias=1.0, banned=0.2)
-    greedy = run(GreedySearch(), model)
+    model, greedy = greedy_results()
     beam = run(beam_search(1, setting), model)
     for name in ("ids", "lengths", "token_scores"):
         np.testing.assert_array_equal(beam[name], greedy[name])
@@ -153,9 +163,9 @@ def test_a_done_sentence_ignores_what_the_step_returns_for_it():
 @pytest.mark.parametrize("setting", SETTINGS)
 def test_scores_are_those_of_the_sequences(setting):
     name, alpha, count_eos = setting
-    model = HistoryModel(20, seed=11, max_length=8, eos_bias=1.0)
+    model = HistoryModel(8, seed=11, max_length=8, eos_bias=1.0)
     result = run(beam_search(5, setting), model)
-    for sentence in range(20):
+    for sentence in range(8):
         for place in range(5):
             length = result["lengths"][sentence, place]
             ids = result["ids"][sentence, place, :length].tolist()

@@ -118,11 +118,15 @@ def compiled(search, model, jit_compile, record_alignments=False):
     return function
 
 
-# With XLA, greedy search is below.
+# Greedy search is below.
 @pytest.mark.parametrize(
     "name, jit_compile",
-    [(name, False) for name in SEARCHES]
-    + [(name, True) for name in SEARCHES if name not in ("greedy", "beam")],
+    [
+        ("hasty groups", False),
+        ("constrained beam", True),
+        ("sampling", True),
+        ("stochastic", True),
+    ],
 )
 def test_a_graph_of_unknown_batch_and_source_gives_the_same(name, jit_compile):
     search = SEARCHES[name]
@@ -134,7 +138,7 @@ def test_a_graph_of_unknown_batch_and_source_gives_the_same(name, jit_compile):
     assert shapes["ids"][1:] == shapes["token_scores"][1:] == [kept, 6]
     assert shapes["scores"][1:] == shapes["lengths"][1:] == [kept]
     slices = [slice(0, 9), slice(0, 0), slice(2, 3)]
-    for rows in slices[: 2 if jit_compile else 3]:  # each is compiled anew
+    for rows in slices[: 1 if jit_compile else 3]:  # each is compiled anew
         part = model.rows(rows)
         inputs = {name: one[rows] for name, one in told(search, 9).items()}
         expected = run(search, part, record_alignments=True, inputs=inputs)
@@ -151,8 +155,10 @@ def test_beam_1_is_greedy_in_a_graph(jit_compile):
     for search in (GreedySearch(), BeamSearch(1)):
         function = compiled(search, model, jit_compile)
         results.append(function(model.state(1), model.context, {}))
+    expected = run(GreedySearch(), model)
     for name, value in results[0].items():
         np.testing.assert_array_equal(value, results[1][name])
+        np.testing.assert_allclose(value, expected[name], atol=2e-5)
 
 
 def test_a_state_that_loses_its_static_shape_goes_through_a_graph():

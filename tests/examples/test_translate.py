@@ -346,3 +346,23 @@ def test_output_weights_and_the_schedule_may_differ(monkeypatch):
     assert not model.decoder.tie_embeddings
     # The first of 2,000 updates to the highest rate.
     assert float(model.optimizer.learning_rate) == pytest.approx(1e-6)
+
+
+def test_a_recurrent_model_may_share_its_vocabulary(monkeypatch):
+    arguments = ["--shared", "--cell=conditional_gru", "--readout=deep"]
+    monkeypatch.setattr(sys, "argv", command(*arguments))
+    options = translate.parse_options()
+    read = []
+
+    def build_tokenizer(name, texts, options):
+        read.append((name, texts))
+        return types.SimpleNamespace(vocabulary_size=20)
+
+    monkeypatch.setattr(translate, "build_tokenizer", build_tokenizer)
+    tokenizers = translate.build_tokenizers(["a"], ["b"], options)
+    assert read == [("shared", ["a", "b"])]
+    model = translate.build_model(*tokenizers, options)
+    assert model.get_config()["share_embeddings"]
+    cells = model.encoder.cell, model.decoder.cell
+    assert cells == ("gru", "conditional_gru")
+    assert model.decoder.readout == "deep"

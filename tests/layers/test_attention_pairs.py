@@ -27,16 +27,15 @@ def test_padding_changes_nothing_in_a_graph(name):
     )
 
 
-@pytest.mark.parametrize("name", ["coverage", "conditional", "chunkwise"])
+@pytest.mark.parametrize("name", ["coverage", "conditional"])
 def test_scores_are_rescored(name):
     laws.check_scores_are_rescored(
         pairs.model_of(name), laws.SEARCHES["beam"]()
     )
 
 
-def test_a_result_does_not_depend_on_its_batch():
-    model = pairs.model_of("chunkwise")
-    laws.check_independent_of_batch(model, laws.SEARCHES["greedy"]())
+def test_a_search_keeps_its_laws():
+    laws.check_a_search(pairs.model_of("chunkwise"), laws.SEARCHES["beam"]())
 
 
 @pytest.mark.parametrize("name", ["conditional", "chunkwise"])

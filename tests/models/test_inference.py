@@ -34,15 +34,16 @@ def test_predict_takes_arrays_and_lists_in_any_batches():
 @pytest.mark.parametrize("compiled", [False, True])
 def test_results_come_in_the_order_of_their_sources(compiled):
     random = np.random.default_rng(0)
-    lists = [random.integers(4, 13, n).tolist() for n in (2, 7, 1, 5, 3, 7, 6)]
+    lists = [random.integers(4, 13, n).tolist() for n in (2, 7, 1, 5, 3, 6)]
     inference = inference_of("transformer", return_alignments=True)
     alone = [numerics.numpy(inference(np.array([row]))) for row in lists]
     if compiled:
         inference.compile(jit_compile=True)
+    inference.run_eagerly = not compiled
     widths = spy_on_widths(inference)
     found = inference.predict(lists, batch_size=3, verbose=0)
-    # Three batches, the longest sources first, padded no further than needed.
-    assert widths == [7, 5, 1]
+    # Two batches, the longest sources first, padded no further than needed.
+    assert widths == [7, 3]
     for row, expected in enumerate(alone):
         for name in ("ids", "lengths"):
             np.testing.assert_array_equal(found[name][row], expected[name][0])
@@ -72,11 +73,9 @@ def spy_on_widths(inference):
 @pytest.mark.parametrize(
     "name, search",
     [
-        ("default", "greedy"),
+        # Of Transformers, others are in `test_transformers.py`.
         ("default", "penalty"),
-        ("vaswani", "penalty"),
-        ("grouped", "greedy"),
-        ("llama", "penalty"),
+        ("vaswani", "greedy"),
     ],
 )
 def test_a_compiled_search_finds_the_same(name, search):
