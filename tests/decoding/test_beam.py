@@ -163,9 +163,9 @@ def test_a_done_sentence_ignores_what_the_step_returns_for_it():
 @pytest.mark.parametrize("setting", SETTINGS)
 def test_scores_are_those_of_the_sequences(setting):
     name, alpha, count_eos = setting
-    model = HistoryModel(8, seed=11, max_length=8, eos_bias=1.0)
+    model = HistoryModel(20, seed=11, max_length=8, eos_bias=1.0)
     result = run(beam_search(5, setting), model)
-    for sentence in range(8):
+    for sentence in range(20):
         for place in range(5):
             length = result["lengths"][sentence, place]
             ids = result["ids"][sentence, place, :length].tolist()
