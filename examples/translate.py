@@ -11,8 +11,9 @@ lowercased, tokenised text: `--tokenized` trains and scores on those files.
 Without it, the text is raw, and the score is cased BLEU of whole sentences.
 
 `--architecture transformer` trains a tiny Transformer instead of a recurrent
-model: one vocabulary and one embedding for both languages and the output,
-and in the end the average of the weights of the last epochs.
+model: one vocabulary and one embedding for both languages and the output, and
+in the end the average of the weights of the last epochs. The models and their
+recipes are in `translators.py`, beside this file.
 
 The output folder holds `model.keras`, the best model by validation BLEU with
 its tokenizers inside, and `history.csv`, one row an epoch. An interrupted
@@ -37,44 +38,11 @@ import time
 import keras
 import sacrebleu
 import tensorflow as tf
+import translators  # the models, beside this file
 
 import keras_s2s as s2s
 
 ADDRESS = "https://raw.githubusercontent.com/multi30k/dataset/master/data/task1"
-
-# The defaults of an architecture.
-RECIPES = {
-    "rnn": {
-        "epochs": 13,
-        "batch_size": 64,
-        "vocabulary_size": 8000,
-        "embedding_dim": 256,
-        "units": 256,
-        "num_layers": 1,
-        "shared": False,
-        "dropout": 0.4,
-        "learning_rate": 2e-3,
-        "schedule": "decay",
-        "average": 1,
-        "score_every": 1,
-    },
-    # As Wu et al., 2021, https://aclanthology.org/2021.acl-long.480
-    "transformer": {
-        "epochs": 60,
-        "batch_tokens": 4096,
-        "vocabulary_size": 6000,
-        "embedding_dim": 128,
-        "hidden_dim": 256,
-        "num_layers": 4,
-        "num_heads": 4,
-        "shared": True,
-        "dropout": 0.3,
-        "learning_rate": 5e-3,
-        "schedule": "noam",
-        "average": 10,
-        "score_every": 5,
-    },
-}
 
 
 def parse_options():
@@ -90,7 +58,7 @@ def parse_options():
     add("--source", default="en", help="language: en, de, fr")
     add("--target", default="de", help="language: en, de, fr")
     add("--tokenized", action="store_true", help="as the papers score")
-    add("--architecture", default="rnn", choices=list(RECIPES))
+    add("--architecture", default="rnn", choices=list(translators.RECIPES))
     add("--resume", action="store_true", help="go on with a run")
     add("--examples", type=int, help="train on the first pairs only")
     add("--epochs", type=int)
@@ -127,7 +95,7 @@ def parse_options():
     add("--mixed-precision", action="store_true", help="bfloat16 products")
     add("--jit", action="store_true", help="compile with XLA")
     architecture = parser.parse_known_args()[0].architecture
-    parser.set_defaults(**RECIPES[architecture])
+    parser.set_defaults(**translators.RECIPES[architecture])
     options = parser.parse_args()
     if options.minutes < float("inf") and "TF_CONFIG" in os.environ:
         parser.error("--minutes is for one worker: several end together.")
@@ -175,79 +143,6 @@ def build_tokenizers(sources, targets, options):
         build_tokenizer("source", sources, options),
         build_tokenizer("target", targets, options),
     ]
-
-
-def build_rate(options):
-    """Returns a learning rate; `Progress` lowers it if it is to decay."""
-    if options.schedule == "noam":
-        return s2s.schedules.InverseSquareRoot(
-            options.learning_rate, options.warmup_steps
-        )
-    return options.learning_rate
-
-
-def build_rnn(source_size, target_size, options):
-    layers = {"num_layers": options.num_layers, "dropout": options.dropout}
-    sizes = (options.embedding_dim, options.units)
-    encoder = s2s.layers.RNNEncoder(
-        source_size,
-        *sizes,
-        cell=options.cell.removeprefix("conditional_"),
-        **layers,
-    )
-    decoder = s2s.layers.RNNDecoder(
-        target_size,
-        *sizes,
-        cell=options.cell,
-        readout=options.readout,
-        tie_embeddings=not options.untied,
-        **layers,
-    )
-    model = s2s.models.Seq2Seq(
-        encoder, decoder, share_embeddings=options.shared
-    )
-    return model, keras.optimizers.Adam(build_rate(options), clipnorm=1.0)
-
-
-def build_transformer(source_size, target_size, options):
-    sizes = (
-        options.embedding_dim,
-        options.hidden_dim,
-        options.num_layers,
-        options.num_heads,
-    )
-    layers = {"dropout": options.dropout, "normalize_first": False}
-    model = s2s.models.Seq2Seq(
-        s2s.layers.TransformerEncoder(source_size, *sizes, **layers),
-        s2s.layers.TransformerDecoder(
-            target_size, *sizes, tie_embeddings=not options.untied, **layers
-        ),
-        share_embeddings=options.shared,
-    )
-    return model, keras.optimizers.Adam(build_rate(options), beta_2=0.98)
-
-
-def build_model(source_tokenizer, target_tokenizer, options):
-    builders = {"rnn": build_rnn, "transformer": build_transformer}
-    model, optimizer = builders[options.architecture](
-        source_tokenizer.vocabulary_size,
-        target_tokenizer.vocabulary_size,
-        options,
-    )
-    sampling = None
-    if options.own_words:
-        # Either recipe takes about 6,000 updates.
-        schedule = s2s.schedules.Linear(5000, maximum=options.own_words)
-        sampling = s2s.models.ScheduledSampling(schedule)
-    model.compile(
-        optimizer=optimizer,
-        loss=s2s.losses.SequenceLoss(label_smoothing=options.label_smoothing),
-        weighted_metrics=[s2s.metrics.TokenAccuracy()],
-        scheduled_sampling=sampling,
-        r_drop=options.r_drop,
-        jit_compile=options.jit or "auto",
-    )
-    return model
 
 
 def replace_file(path, write):
@@ -313,7 +208,7 @@ def train(options):
     targets = targets[: options.examples]
     tokenizers = build_tokenizers(sources, targets, options)
     with options.strategy.scope():
-        model = build_model(*tokenizers, options)
+        model = translators.build_model(*tokenizers, options)
     search = s2s.decoding.BeamSearch(
         beam_size=options.beam_size, length_penalty="power", alpha=1.0
     )

@@ -97,7 +97,9 @@ def _divergences(
             half * (second * (second_mean - ratios + 1.0) - first),
         )
 
-    return 0.5 * (first_mean - second_mean)[..., 0], gradient
+    # Where all that they differ in is a constant, rounding is what is left.
+    values = 0.5 * ops.maximum(first_mean - second_mean, 0.0)
+    return values[..., 0], gradient
 
 
 def _row_losses(labels: Tensor, label_smoothing: float) -> Callable:

@@ -92,21 +92,22 @@ def slow_divergences(logits, other_logits):
 
 def check_divergences():
     """What R-Drop adds, and its gradients, which are written out."""
-    # The same but for a constant; far apart; and alike.
-    others = np.stack([LOGITS[0] + 50.0, -9.0 * LOGITS[1], 0.9 * LOGITS[2]])
-    logits, others = map(keras.Variable, (LOGITS, others))
     shares = np.arange(1.0, 13.0, dtype="float32").reshape(3, 4)
 
-    def total(divergences):
-        return ops.sum(ops.multiply(divergences(logits, others), shares))
+    def total(divergences, variables):
+        return ops.sum(ops.multiply(divergences(*variables), shares))
 
-    found, expected = (
-        numerics.value_and_gradients(
-            functools.partial(total, divergences), [logits, others]
+    for others in (-9.0 * LOGITS, 0.9 * LOGITS):  # far apart, and alike
+        variables = [keras.Variable(part) for part in (LOGITS, others)]
+        found, expected = (
+            numerics.value_and_gradients(
+                functools.partial(total, divergences, variables), variables
+            )
+            for divergences in (token_divergences, slow_divergences)
         )
-        for divergences in (token_divergences, slow_divergences)
-    )
-    assert numerics.numpy(expected[0]) > 100
-    for one, other in zip(found, expected):  # the value, and gradients
-        numerics.assert_close(one, other, 1e-5)
-    assert np.all(numerics.numpy(token_divergences(LOGITS, LOGITS)) == 0)
+        for one, other in zip(found, expected):  # the value, and gradients
+            numerics.assert_close(one, other, 1e-5)
+    # The same distributions, if not the same logits.
+    for others in (LOGITS, LOGITS + 50.0, LOGITS - 50.0):
+        same = numerics.numpy(token_divergences(LOGITS, others))
+        assert np.all(same >= 0) and np.all(same < 2e-5)

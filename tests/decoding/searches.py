@@ -7,6 +7,7 @@ from keras import ops
 from keras_s2s.decoding import BeamSearch
 from keras_s2s.decoding import ForbiddenPhrases
 from keras_s2s.decoding import ForcedPrefix
+from keras_s2s.decoding import GreedySearch
 from keras_s2s.decoding import MaximumLength
 from keras_s2s.decoding import MinimumLength
 from keras_s2s.decoding import NoRepeatNgrams
@@ -24,7 +25,6 @@ from tests.decoding.rules import Together
 
 # Each is compiled anew by JAX, so that each has all that goes together.
 SEARCHES = {
-    # Goes on as greedy search does.
     "one": BeamSearch(
         1, "gnmt", coverage_penalty=0.5, constraints=[NoRepeatNgrams(1)]
     ),
@@ -47,13 +47,20 @@ SEARCHES = {
             NoRepeatNgrams(2),
             RepetitionPenalty(1.5),
             ForbiddenPhrases([[4], [0, 3]]),
-            MinimumLength(1, ratio=0.5),
-            MaximumLength(2, ratio=0.9),
+            MinimumLength(3),
             ForcedPrefix([3]),
-            RequiredPhrases([[3, 1]]),
+            RequiredPhrases([[1, 1], [3, 1]]),
             Shortlist([3, EOS, 1]),
         ],
     ),
+    "limits": BeamSearch(
+        2,
+        constraints=[
+            MinimumLength(1, ratio=0.5),
+            MaximumLength(1, ratio=0.9),
+        ],
+    ),
+    "no word twice": GreedySearch(constraints=[NoRepeatNgrams(1)]),
     "sampling": RandomSampling(top_p=0.9, num_samples=2, seed=0),
     "stochastic": StochasticBeamSearch(
         3, 0.8, seed=0, constraints=[NoRepeatNgrams(2)]

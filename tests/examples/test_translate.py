@@ -25,6 +25,7 @@ from tests.examples import killed_translate
 pytestmark = pytest.mark.filterwarnings("ignore:Even though the `tf.config")
 
 ROOT = pathlib.Path(translate.__file__).parents[1]
+PATHS = os.pathsep.join([str(ROOT), str(ROOT / "examples")])
 ARTICLES = {"a": "ein", "the": "der", "one": "mancher"}
 ANIMALS = {"dog": "hund", "bird": "vogel", "bear": "bär", "fish": "fisch"}
 VERBS = {"runs": "rennt", "eats": "isst", "sleeps": "schläft", "sits": "sitzt"}
@@ -95,7 +96,7 @@ def start(epoch, *options, **environment):
     return subprocess.Popen(
         [sys.executable, killed_translate.__file__, str(epoch)]
         + command(*options)[1:],
-        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+        env={**os.environ, "PYTHONPATH": PATHS, **environment},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
@@ -312,7 +313,7 @@ def test_a_run_ends_as_the_average_of_its_last_epochs(
     tokenizers = translate.build_tokenizers([], [], options)
     weights = []
     for epoch in (2, 3):
-        model = translate.build_model(*tokenizers, options)
+        model = translate.translators.build_model(*tokenizers, options)
         model.optimizer.build(model.trainable_variables)
         model.load_weights(tmp_path / f"epoch-{epoch}.weights.h5")
         weights.append(model.get_weights())
@@ -329,7 +330,7 @@ def test_a_run_ends_as_the_average_of_its_last_epochs(
 def test_training_may_read_own_words_and_compare_two_passes(monkeypatch):
     monkeypatch.setattr(sys, "argv", command("--own-words=0.3", "--r-drop=2"))
     tokenizer = types.SimpleNamespace(vocabulary_size=20)
-    model = translate.build_model(
+    model = translate.translators.build_model(
         tokenizer, tokenizer, translate.parse_options()
     )
     assert model.objectives.r_drop == 2.0
@@ -340,7 +341,7 @@ def test_training_may_read_own_words_and_compare_two_passes(monkeypatch):
 def test_output_weights_and_the_schedule_may_differ(monkeypatch):
     monkeypatch.setattr(sys, "argv", command("--untied", "--schedule=noam"))
     tokenizer = types.SimpleNamespace(vocabulary_size=20)
-    model = translate.build_model(
+    model = translate.translators.build_model(
         tokenizer, tokenizer, translate.parse_options()
     )
     assert not model.decoder.tie_embeddings
@@ -361,7 +362,7 @@ def test_a_recurrent_model_may_share_its_vocabulary(monkeypatch):
     monkeypatch.setattr(translate, "build_tokenizer", build_tokenizer)
     tokenizers = translate.build_tokenizers(["a"], ["b"], options)
     assert read == [("shared", ["a", "b"])]
-    model = translate.build_model(*tokenizers, options)
+    model = translate.translators.build_model(*tokenizers, options)
     assert model.get_config()["share_embeddings"]
     cells = model.encoder.cell, model.decoder.cell
     assert cells == ("gru", "conditional_gru")

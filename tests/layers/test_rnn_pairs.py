@@ -23,7 +23,7 @@ def test_a_law_holds(law, name):
     laws.LAWS[law](functools.partial(pairs.pair, name))
 
 
-@pytest.mark.parametrize("name", ["luong"])
+@pytest.mark.parametrize("name", ["luong", "sutskever"])
 def test_padding_changes_nothing_in_a_graph(name):
     laws.check_padding_changes_nothing(
         functools.partial(pairs.pair, name), numerics.in_graph

@@ -9,17 +9,13 @@ from tests import numerics
 from tests import pairs
 
 NAMES = [*pairs.TRANSFORMER_PAIRS, *pairs.MIXED_PAIRS]
+BEAM_PAIRS = ["grouped", "transformer over rnn"]
 every_pair = pytest.mark.parametrize("name", NAMES)
 searched_pairs = pytest.mark.parametrize(
     "name, search",
     [("transformer", search) for search in laws.SEARCHES]
-    + [(name, "beam") for name in ("grouped", "transformer over rnn")],
+    + [(name, "beam") for name in BEAM_PAIRS],
 )
-OTHERS = [
-    name
-    for name in NAMES
-    if name not in ("transformer", "grouped", "transformer over rnn")
-]
 
 
 @every_pair
@@ -45,7 +41,9 @@ def test_a_search_keeps_its_laws(name, search):
     laws.check_a_search(pairs.model_of(name), laws.SEARCHES[search]())
 
 
-@pytest.mark.parametrize("name", OTHERS)
+@pytest.mark.parametrize(
+    "name", sorted({*NAMES} - {"transformer", *BEAM_PAIRS})
+)
 def test_scores_are_rescored(name):
     laws.check_scores_are_rescored(
         pairs.model_of(name), laws.SEARCHES["beam"]()

@@ -1,0 +1,117 @@
+"""The models that `translate.py` trains, and the recipes to train them.
+
+A recurrent encoder and decoder with attention, or a tiny Transformer, each as
+its recipe or the options of `translate.py` have it: sizes, dropout, optimizer,
+learning rate, loss.
+"""
+
+import keras
+
+import keras_s2s as s2s
+
+# The defaults of an architecture.
+RECIPES = {
+    "rnn": {
+        "epochs": 13,
+        "batch_size": 64,
+        "vocabulary_size": 8000,
+        "embedding_dim": 256,
+        "units": 256,
+        "num_layers": 1,
+        "shared": False,
+        "dropout": 0.4,
+        "learning_rate": 2e-3,
+        "schedule": "decay",
+        "average": 1,
+        "score_every": 1,
+    },
+    # As Wu et al., 2021, https://aclanthology.org/2021.acl-long.480
+    "transformer": {
+        "epochs": 60,
+        "batch_tokens": 4096,
+        "vocabulary_size": 6000,
+        "embedding_dim": 128,
+        "hidden_dim": 256,
+        "num_layers": 4,
+        "num_heads": 4,
+        "shared": True,
+        "dropout": 0.3,
+        "learning_rate": 5e-3,
+        "schedule": "noam",
+        "average": 10,
+        "score_every": 5,
+    },
+}
+
+
+def build_rate(options):
+    """Returns a learning rate; `Progress` lowers it if it is to decay."""
+    if options.schedule == "noam":
+        return s2s.schedules.InverseSquareRoot(
+            options.learning_rate, options.warmup_steps
+        )
+    return options.learning_rate
+
+
+def build_rnn(source_size, target_size, options):
+    layers = {"num_layers": options.num_layers, "dropout": options.dropout}
+    sizes = (options.embedding_dim, options.units)
+    encoder = s2s.layers.RNNEncoder(
+        source_size,
+        *sizes,
+        cell=options.cell.removeprefix("conditional_"),
+        **layers,
+    )
+    decoder = s2s.layers.RNNDecoder(
+        target_size,
+        *sizes,
+        cell=options.cell,
+        readout=options.readout,
+        tie_embeddings=not options.untied,
+        **layers,
+    )
+    model = s2s.models.Seq2Seq(
+        encoder, decoder, share_embeddings=options.shared
+    )
+    return model, keras.optimizers.Adam(build_rate(options), clipnorm=1.0)
+
+
+def build_transformer(source_size, target_size, options):
+    sizes = (
+        options.embedding_dim,
+        options.hidden_dim,
+        options.num_layers,
+        options.num_heads,
+    )
+    layers = {"dropout": options.dropout, "normalize_first": False}
+    model = s2s.models.Seq2Seq(
+        s2s.layers.TransformerEncoder(source_size, *sizes, **layers),
+        s2s.layers.TransformerDecoder(
+            target_size, *sizes, tie_embeddings=not options.untied, **layers
+        ),
+        share_embeddings=options.shared,
+    )
+    return model, keras.optimizers.Adam(build_rate(options), beta_2=0.98)
+
+
+def build_model(source_tokenizer, target_tokenizer, options):
+    builders = {"rnn": build_rnn, "transformer": build_transformer}
+    model, optimizer = builders[options.architecture](
+        source_tokenizer.vocabulary_size,
+        target_tokenizer.vocabulary_size,
+        options,
+    )
+    sampling = None
+    if options.own_words:
+        # Either recipe takes about 6,000 updates.
+        schedule = s2s.schedules.Linear(5000, maximum=options.own_words)
+        sampling = s2s.models.ScheduledSampling(schedule)
+    model.compile(
+        optimizer=optimizer,
+        loss=s2s.losses.SequenceLoss(label_smoothing=options.label_smoothing),
+        weighted_metrics=[s2s.metrics.TokenAccuracy()],
+        scheduled_sampling=sampling,
+        r_drop=options.r_drop,
+        jit_compile=options.jit or "auto",
+    )
+    return model
