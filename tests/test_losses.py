@@ -11,6 +11,7 @@ from keras_s2s.normalizers import NORMALIZERS
 from tests.slow_losses import LABELS
 from tests.slow_losses import LOGITS
 from tests.slow_losses import MASK
+from tests.slow_losses import check_divergences
 from tests.slow_losses import slow_loss
 from tests.slow_losses import slow_losses
 
@@ -253,3 +254,7 @@ def test_compiled_model_keeps_the_loss(tmp_path):
         "chunk_size": 8,
     }
     assert loaded.evaluate(LABELS, LABELS, verbose=0) == value
+
+
+def test_the_divergence_and_its_gradient_are_those_of_the_formula():
+    check_divergences()
