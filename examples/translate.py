@@ -35,10 +35,11 @@ import pathlib
 import sys
 import time
 
+import alignments  # this and the models are beside this file
 import keras
 import sacrebleu
 import tensorflow as tf
-import translators  # the models, beside this file
+import translators
 
 import keras_s2s as s2s
 
@@ -84,6 +85,13 @@ def parse_options():
     add("--sampling-alpha", type=float, help="cut words anew in each epoch")
     add("--own-words", type=float, help="highest share that training reads")
     add("--r-drop", type=float, default=0.0, help="weight of R-Drop")
+    add(
+        "--guided-alignment",
+        type=float,
+        default=0.0,
+        help="weight of a loss that leads the attention by alignments.txt of "
+        "the output folder, which IBM model 2 writes if it is not there",
+    )
     add("--learning-rate", type=float, help="the highest")
     add("--schedule", choices=["decay", "constant", "noam"], help="of the rate")
     add("--warmup-steps", type=int, default=2000, help="of --schedule noam")
@@ -99,6 +107,10 @@ def parse_options():
     options = parser.parse_args()
     if options.minutes < float("inf") and "TF_CONFIG" in os.environ:
         parser.error("--minutes is for one worker: several end together.")
+    if options.guided_alignment and options.sampling_alpha is not None:
+        parser.error(
+            "--guided-alignment wants words that are always cut alike."
+        )
     return options
 
 
@@ -143,6 +155,31 @@ def build_tokenizers(sources, targets, options):
         build_tokenizer("source", sources, options),
         build_tokenizer("target", targets, options),
     ]
+
+
+def build_data(sources, targets, tokenizers, options):
+    """Returns the pairs to train on, with alignments if they are to guide."""
+    rules = {
+        "batch_size": options.batch_size or 64,
+        "batch_tokens": options.batch_tokens,
+        "seed": options.seed,
+    }
+    if not options.guided_alignment:
+        alpha = options.sampling_alpha
+        return s2s.data.TextPairs(
+            sources, targets, *tokenizers, sampling_alpha=alpha, **rules
+        )
+    source_tokenizer, target_tokenizer = tokenizers
+    ids = [
+        source_tokenizer.encode(sources, add_eos=True),
+        target_tokenizer.encode(targets),
+    ]
+    path = options.output / "alignments.txt"
+    if not path.exists():
+        lines = alignments.align([row[:-1] for row in ids[0]], ids[1])
+        text = "".join(f"{line}\n" for line in lines)
+        replace_file(path, lambda path: path.write_text(text))
+    return s2s.data.AlignedPairs(*ids, s2s.data.read_lines(path), **rules)
 
 
 def replace_file(path, write):
@@ -207,8 +244,10 @@ def train(options):
     sources = sources[: options.examples]
     targets = targets[: options.examples]
     tokenizers = build_tokenizers(sources, targets, options)
+    data = build_data(sources, targets, tokenizers, options)
+    num_updates = options.epochs * len(data)
     with options.strategy.scope():
-        model = translators.build_model(*tokenizers, options)
+        model = translators.build_model(*tokenizers, num_updates, options)
     search = s2s.decoding.BeamSearch(
         beam_size=options.beam_size, length_penalty="power", alpha=1.0
     )
@@ -220,15 +259,6 @@ def train(options):
             *tokenizers,
         )
         for search in (search, s2s.decoding.GreedySearch())
-    )
-    data = s2s.data.TextPairs(
-        sources,
-        targets,
-        *tokenizers,
-        batch_size=options.batch_size or 64,
-        batch_tokens=options.batch_tokens,
-        sampling_alpha=options.sampling_alpha,
-        seed=options.seed,
     )
     validation = read_split("val", options)
     scores = s2s.callbacks.GenerationMetrics(

@@ -94,7 +94,7 @@ def build_transformer(source_size, target_size, options):
     return model, keras.optimizers.Adam(build_rate(options), beta_2=0.98)
 
 
-def build_model(source_tokenizer, target_tokenizer, options):
+def build_model(source_tokenizer, target_tokenizer, num_updates, options):
     builders = {"rnn": build_rnn, "transformer": build_transformer}
     model, optimizer = builders[options.architecture](
         source_tokenizer.vocabulary_size,
@@ -103,8 +103,7 @@ def build_model(source_tokenizer, target_tokenizer, options):
     )
     sampling = None
     if options.own_words:
-        # Either recipe takes about 6,000 updates.
-        schedule = s2s.schedules.Linear(5000, maximum=options.own_words)
+        schedule = s2s.schedules.Linear(num_updates, maximum=options.own_words)
         sampling = s2s.models.ScheduledSampling(schedule)
     model.compile(
         optimizer=optimizer,
@@ -112,6 +111,7 @@ def build_model(source_tokenizer, target_tokenizer, options):
         weighted_metrics=[s2s.metrics.TokenAccuracy()],
         scheduled_sampling=sampling,
         r_drop=options.r_drop,
+        guided_alignment=options.guided_alignment,
         jit_compile=options.jit or "auto",
     )
     return model

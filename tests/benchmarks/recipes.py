@@ -35,6 +35,7 @@ PARTS = {
     "sampling": ("cuts drawn anew, alpha 0.2", ["--sampling-alpha=0.2"]),
     "own-words": ("scheduled sampling, to 0.25", ["--own-words=0.25"]),
     "r-drop": ("R-Drop, weight 2", ["--r-drop=2"]),
+    "guided": ("guided alignment, weight 0.5", ["--guided-alignment=0.5"]),
     "shared": ("one vocabulary and embedding for both", ["--shared"]),
     "conditional": ("conditional GRU", ["--cell=conditional_gru"]),
     "deep": ("deep readout", ["--readout=deep"]),

@@ -313,7 +313,7 @@ def test_a_run_ends_as_the_average_of_its_last_epochs(
     tokenizers = translate.build_tokenizers([], [], options)
     weights = []
     for epoch in (2, 3):
-        model = translate.translators.build_model(*tokenizers, options)
+        model = translate.translators.build_model(*tokenizers, 9, options)
         model.optimizer.build(model.trainable_variables)
         model.load_weights(tmp_path / f"epoch-{epoch}.weights.h5")
         weights.append(model.get_weights())
@@ -331,18 +331,64 @@ def test_training_may_read_own_words_and_compare_two_passes(monkeypatch):
     monkeypatch.setattr(sys, "argv", command("--own-words=0.3", "--r-drop=2"))
     tokenizer = types.SimpleNamespace(vocabulary_size=20)
     model = translate.translators.build_model(
-        tokenizer, tokenizer, translate.parse_options()
+        tokenizer, tokenizer, 600, translate.parse_options()
     )
     assert model.objectives.r_drop == 2.0
     schedule = model.objectives.scheduled_sampling.probability
-    assert float(schedule(6000)) == np.float32(0.3)
+    assert float(schedule(300)) == np.float32(0.15)
+    assert float(schedule(600)) == np.float32(0.3)
+
+
+def test_attention_may_be_guided_by_alignments_that_are_kept(
+    data, tmp_path, monkeypatch
+):
+    arguments = ["--guided-alignment=0.5", "--batch-size=20", "--data", data]
+    monkeypatch.setattr(sys, "argv", command(*arguments, "--output", tmp_path))
+    options = translate.parse_options()
+    pairs = translate.read_split("train", options)
+    tokenizers = translate.build_tokenizers(*pairs, options)
+    model = translate.translators.build_model(*tokenizers, 9, options)
+    assert model.objectives.guided_alignment == 0.5
+    guided = translate.build_data(*pairs, tokenizers, options)
+    options.guided_alignment = 0.0
+    plain = translate.build_data(*pairs, tokenizers, options)
+    assert len(guided) == len(plain) > 1
+    for (inputs, labels, weights), expected in zip(guided, plain):
+        alignments = inputs.pop("alignments")
+        np.testing.assert_equal([inputs, labels, weights], [*expected])
+        shape = (*labels.shape, inputs["source_ids"].shape[1])
+        assert alignments.shape == shape and alignments.any()
+    lines = "0-1\n" + "\n" * 47
+    (tmp_path / "alignments.txt").write_text(lines)
+    options.guided_alignment = 0.5
+    guided = translate.build_data(*pairs, tokenizers, options)
+    assert sum(inputs["alignments"].sum() for inputs, _, _ in guided) == 1.0
+
+
+def test_alignments_are_of_words_that_are_always_cut_alike(monkeypatch, capsys):
+    arguments = ["--guided-alignment=0.5", "--sampling-alpha=0.1"]
+    monkeypatch.setattr(sys, "argv", command(*arguments))
+    with pytest.raises(SystemExit):
+        translate.parse_options()
+    assert "always cut alike" in capsys.readouterr().err
+
+
+def test_words_are_aligned_in_both_directions():
+    sources = ["the house", "the book", "a book", "old house", "old book"]
+    targets = ["das haus", "das buch", "ein buch", "haus alt", "buch alt"]
+    lines = translate.alignments.align(
+        [text.split() for text in sources], [text.split() for text in targets]
+    )
+    assert lines == 3 * ["0-0 1-1"] + 2 * ["0-1 1-0"]
+    # Nothing is in common with nothing.
+    assert translate.alignments.align([["x"], []], [["y"], ["z"]])[1] == ""
 
 
 def test_output_weights_and_the_schedule_may_differ(monkeypatch):
     monkeypatch.setattr(sys, "argv", command("--untied", "--schedule=noam"))
     tokenizer = types.SimpleNamespace(vocabulary_size=20)
     model = translate.translators.build_model(
-        tokenizer, tokenizer, translate.parse_options()
+        tokenizer, tokenizer, 9, translate.parse_options()
     )
     assert not model.decoder.tie_embeddings
     # The first of 2,000 updates to the highest rate.
@@ -362,7 +408,7 @@ def test_a_recurrent_model_may_share_its_vocabulary(monkeypatch):
     monkeypatch.setattr(translate, "build_tokenizer", build_tokenizer)
     tokenizers = translate.build_tokenizers(["a"], ["b"], options)
     assert read == [("shared", ["a", "b"])]
-    model = translate.translators.build_model(*tokenizers, options)
+    model = translate.translators.build_model(*tokenizers, 9, options)
     assert model.get_config()["share_embeddings"]
     cells = model.encoder.cell, model.decoder.cell
     assert cells == ("gru", "conditional_gru")
