@@ -64,8 +64,9 @@ def parse_options():
     add("--examples", type=int, help="train on the first pairs only")
     add("--epochs", type=int)
     add("--minutes", type=float, default=float("inf"), help="train at most")
-    add("--batch-size", type=int, help="pairs")
-    add("--batch-tokens", type=int, help="instead of --batch-size")
+    size = parser.add_mutually_exclusive_group()
+    size.add_argument("--batch-size", type=int, help="pairs")
+    size.add_argument("--batch-tokens", type=int, help="of the longer side")
     add("--vocabulary-size", type=int, help="at most")
     add(
         "--shared",
@@ -105,6 +106,9 @@ def parse_options():
     architecture = parser.parse_known_args()[0].architecture
     parser.set_defaults(**translators.RECIPES[architecture])
     options = parser.parse_args()
+    for name in ("batch_size", "batch_tokens"):
+        if vars(options)[name] is not None:
+            options.batch = {name: vars(options)[name]}
     if options.minutes < float("inf") and "TF_CONFIG" in os.environ:
         parser.error("--minutes is for one worker: several end together.")
     if options.guided_alignment and options.sampling_alpha is not None:
@@ -159,11 +163,7 @@ def build_tokenizers(sources, targets, options):
 
 def build_data(sources, targets, tokenizers, options):
     """Returns the pairs to train on, with alignments if they are to guide."""
-    rules = {
-        "batch_size": options.batch_size or 64,
-        "batch_tokens": options.batch_tokens,
-        "seed": options.seed,
-    }
+    rules = {**options.batch, "seed": options.seed}
     if not options.guided_alignment:
         alpha = options.sampling_alpha
         return s2s.data.TextPairs(
@@ -282,6 +282,9 @@ def train(options):
     )
     if options.average > 1 and options.leads:
         progress.keep_average()
+        print(
+            f"Average of epochs: val_bleu {scores.evaluate()['val_bleu']:.2f}"
+        )
 
 
 def join_workers():

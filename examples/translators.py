@@ -13,7 +13,7 @@ import keras_s2s as s2s
 RECIPES = {
     "rnn": {
         "epochs": 13,
-        "batch_size": 64,
+        "batch": {"batch_size": 64},
         "vocabulary_size": 8000,
         "embedding_dim": 256,
         "units": 256,
@@ -28,7 +28,7 @@ RECIPES = {
     # As Wu et al., 2021, https://aclanthology.org/2021.acl-long.480
     "transformer": {
         "epochs": 60,
-        "batch_tokens": 4096,
+        "batch": {"batch_tokens": 4096},
         "vocabulary_size": 6000,
         "embedding_dim": 128,
         "hidden_dim": 256,

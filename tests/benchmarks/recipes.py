@@ -94,9 +94,12 @@ def read_scores(output):
     with open(output / "history.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     log = (output / "log.txt").read_text(encoding="utf-8")
+    # Of the model that is tested: the average, or the best epoch's.
+    validation = re.findall(r"^Average of epochs: val_bleu ([\d.]+)", log, re.M)
+    validation = validation[-1:] or [row["val_bleu"] for row in rows]
     return {
         "epochs": len(rows),
-        "validation": max(float(row["val_bleu"]) for row in rows),
+        "validation": max(map(float, validation)),
         "test": float(re.findall(r"^BLEU\S* = ([\d.]+)", log, re.M)[-1]),
     }
 

@@ -73,3 +73,12 @@ def test_a_stopped_run_goes_on(run, tmp_path):
 
     line = "| output weights of its own | 2 |  | 22.00 | 23.00 |"
     assert run(resume, "--only", "untied")[-1] == line
+
+
+def test_an_average_is_judged_itself(run, tmp_path):
+    def train(command, log):
+        log.write("Average of epochs: val_bleu 29.50\n")
+        return leave(tmp_path / "average", log, [20, 30], 31)
+
+    line = "| average of the last 4 epochs | 2 | 0 | 29.50 | 31.00 |"
+    assert run(train, "--only", "average")[-1] == line

@@ -288,7 +288,7 @@ def test_data_are_downloaded_from_their_home(
 
 @pytest.mark.slow
 def test_a_run_ends_as_the_average_of_its_last_epochs(
-    briefly, data, tmp_path, monkeypatch
+    briefly, data, tmp_path, monkeypatch, capsys
 ):
     run(
         monkeypatch,
@@ -299,6 +299,7 @@ def test_a_run_ends_as_the_average_of_its_last_epochs(
         "--output",
         tmp_path,
     )
+    assert "\nAverage of epochs: val_bleu " in capsys.readouterr().out
     assert {path.name for path in tmp_path.iterdir()} == {
         "epoch-2.weights.h5",
         "epoch-3.weights.h5",
@@ -382,6 +383,25 @@ def test_words_are_aligned_in_both_directions():
     assert lines == 3 * ["0-0 1-1"] + 2 * ["0-1 1-0"]
     # Nothing is in common with nothing.
     assert translate.alignments.align([["x"], []], [["y"], ["z"]])[1] == ""
+
+
+def test_batches_are_of_pairs_or_of_tokens(monkeypatch, capsys):
+    for arguments, batch in [
+        ([], {"batch_size": 64}),
+        (["--batch-tokens=900"], {"batch_tokens": 900}),
+        (["--architecture=transformer"], {"batch_tokens": 4096}),
+        (
+            ["--architecture=transformer", "--batch-size=9"],
+            {"batch_size": 9},
+        ),
+    ]:
+        monkeypatch.setattr(sys, "argv", command(*arguments))
+        assert translate.parse_options().batch == batch
+    arguments = ["--batch-tokens=900", "--batch-size=9"]
+    monkeypatch.setattr(sys, "argv", command(*arguments))
+    with pytest.raises(SystemExit):
+        translate.parse_options()
+    assert "not allowed with" in capsys.readouterr().err
 
 
 def test_output_weights_and_the_schedule_may_differ(monkeypatch):
