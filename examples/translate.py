@@ -176,6 +176,7 @@ def build_data(sources, targets, tokenizers, options):
     ]
     path = options.output / "alignments.txt"
     if not path.exists():
+        print(f"IBM model 2 aligns {len(sources)} pairs, which takes minutes.")
         lines = alignments.align([row[:-1] for row in ids[0]], ids[1])
         text = "".join(f"{line}\n" for line in lines)
         replace_file(path, lambda path: path.write_text(text))
