@@ -1,0 +1,55 @@
+import types
+
+import numpy as np
+import pytest
+
+from examples import translate
+from tests.examples.translating import parse
+
+TOKENIZER = types.SimpleNamespace(vocabulary_size=20)
+
+
+def build(options, num_updates=9):
+    return translate.translators.build_model(
+        TOKENIZER, TOKENIZER, num_updates, options
+    )
+
+
+def test_training_may_read_own_words_and_compare_two_passes(monkeypatch):
+    options = parse(monkeypatch, "--own-words=0.3", "--r-drop=2")
+    model = build(options, num_updates=600)
+    assert model.objectives.r_drop == 2.0
+    schedule = model.objectives.scheduled_sampling.probability
+    assert float(schedule(300)) == np.float32(0.15)
+    assert float(schedule(600)) == np.float32(0.3)
+
+
+def test_attention_may_be_guided(monkeypatch):
+    model = build(parse(monkeypatch, "--guided-alignment=0.5"))
+    assert model.objectives.guided_alignment == 0.5
+
+
+def test_output_weights_and_the_schedule_may_differ(monkeypatch):
+    model = build(parse(monkeypatch, "--untied", "--schedule=noam"))
+    assert not model.decoder.tie_embeddings
+    # The first of 2,000 updates to the highest rate.
+    assert float(model.optimizer.learning_rate) == pytest.approx(1e-6)
+
+
+def test_a_recurrent_model_may_share_its_vocabulary(monkeypatch):
+    arguments = ["--shared", "--cell=conditional_gru", "--readout=deep"]
+    options = parse(monkeypatch, *arguments)
+    read = []
+
+    def build_tokenizer(name, texts, options):
+        read.append((name, texts))
+        return TOKENIZER
+
+    monkeypatch.setattr(translate, "build_tokenizer", build_tokenizer)
+    tokenizers = translate.build_tokenizers(["a"], ["b"], options)
+    assert read == [("shared", ["a", "b"])] and tokenizers == [TOKENIZER] * 2
+    model = build(options)
+    assert model.get_config()["share_embeddings"]
+    cells = model.encoder.cell, model.decoder.cell
+    assert cells == ("gru", "conditional_gru")
+    assert model.decoder.readout == "deep"
