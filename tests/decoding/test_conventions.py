@@ -1,4 +1,4 @@
-"""The table of `docs/decoding.md`, by the formulas of others."""
+"""The table of `keras_s2s/decoding/README.md`, by the formulas of others."""
 
 import re
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 
 from keras_s2s.decoding import BeamSearch
 
-DOCS = Path(__file__).parents[2] / "docs" / "decoding.md"
+DOCS = Path(__file__).parents[2] / "keras_s2s" / "decoding" / "README.md"
 # Of 7 tokens, the end token included, and -6 nats, as each library does it.
 SCORES = {
     "google/seq2seq": -6 / ((5 + 6) / 6) ** 0.6,

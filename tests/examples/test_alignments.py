@@ -24,11 +24,11 @@ def test_words_are_aligned_in_both_directions():
     assert lines[4] == "0-2 1-0 2-1"
 
 
-def test_a_word_that_two_come_from_has_one_link():
-    sources = ["i see", "i go", "he will see", "i will go", "he will"]
-    targets = ["veo", "voy", "vera", "ire", "el"]
+def test_a_word_that_becomes_two_has_one_link():
+    sources = ["veo", "voy", "vera", "ire", "el"]
+    targets = ["i see", "i go", "he will see", "i will go", "he"]
     counts = [line.count("-") for line in align(sources, targets)]
-    assert max(counts) == 1
+    assert counts == [1, 1, 1, 1, 1]
 
 
 def test_nothing_is_in_common_with_nothing():
