@@ -58,7 +58,8 @@ class Stepper:
     """Calls the step of the user on the flat list of its state tensors.
 
     A loop carries flat lists; the structure and the shapes that the state
-    came with are restored here, so that no shape changes inside a loop.
+    came with are restored here, so that no shape changes inside a loop but
+    the length of a cache.
     Where something is constrained, the last of them are the tokens so far.
     """
 
@@ -104,6 +105,11 @@ class Stepper:
                     f"made of tensors (B, {task.beam_size}, ...)",
                     tuple(leaf.shape),
                 )
+        # A cache may get longer as it is filled.
+        self.shapes = [
+            shape if moves else (*shape[:2], -1, *shape[3:])
+            for shape, moves in zip(self.shapes, self.moves)
+        ]
         if task.needs_alignments:
             self.alignment_length = ops.shape(alignment_of(state))[2]
         if constraints:

@@ -20,6 +20,7 @@ from keras_s2s.layers.rows import arrange_rows
 from keras_s2s.layers.transformer_stack import TransformerStack
 from keras_s2s.layers.transformer_stack import check_embedding_dim
 from keras_s2s.recurrence import PREFERS_JIT
+from keras_s2s.recurrence import make_room
 
 Tensor: TypeAlias = Any
 
@@ -273,20 +274,23 @@ class TransformerDecoder(ReadsTokens, Decoder):
             positions = positions + context["layers"][0]["length"]
         x = self._embed(token_ids, positions)
         own = ops.arange(size, dtype="int32")
-        steps = ops.arange(ops.shape(state["beams"])[2], dtype="int32")
+        max_length = ops.shape(state["beams"])[2]
+        steps = ops.arange(max_length, dtype="int32")
         beams = ops.where(
             ops.equal(steps, position),
             ops.expand_dims(own, 1),
             state["beams"],
         )
+        cache = make_room(state["cache"], position, max_length)
+        length = ops.shape(cache[0]["key"])[2]
         # (B, K, T, 1) == (K,) -> (B, 1, K, T * K)
-        is_past = ops.equal(ops.expand_dims(beams, -1), own)
+        is_past = ops.equal(ops.expand_dims(beams[:, :, :length], -1), own)
         is_past = ops.reshape(is_past, (rows, 1, size, -1))
         bias = mask_bias(is_past, x.dtype)
         x, cache, weights = self.stack.step(
             x,
             bias,
-            state["cache"],
+            cache,
             context["layers"],
             position,
             self.supports_jit,

@@ -12,6 +12,7 @@ from keras_s2s.recurrence.loop import dropout
 from keras_s2s.recurrence.loop import fast_updates
 from keras_s2s.recurrence.loop import get_random_state
 from keras_s2s.recurrence.loop import leads_workers
+from keras_s2s.recurrence.loop import make_room
 from keras_s2s.recurrence.loop import num_replicas
 from keras_s2s.recurrence.loop import of_first_replica
 from keras_s2s.recurrence.loop import scan
@@ -40,6 +41,7 @@ __all__ = [
     "get_random_state",
     "leads_workers",
     "linear",
+    "make_room",
     "num_replicas",
     "of_first_replica",
     "scan",

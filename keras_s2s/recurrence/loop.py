@@ -209,6 +209,9 @@ def without_gradients(variables: Sequence[keras.Variable]) -> Any:
 def allocate(shape: tuple, dtype: str, compiled: bool = False) -> Tensor:
     """Returns a buffer of zeros for `write_slice`, shared with nothing.
 
+    In a graph of TensorFlow that nobody differentiates it has room for the
+    first steps alone: see `make_room`.
+
     Args:
         shape: tuple of int and int32 scalars, `(B, C, T, ...)`.
         dtype: str.
@@ -217,6 +220,22 @@ def allocate(shape: tuple, dtype: str, compiled: bool = False) -> Tensor:
     if tensorflow_cache is not None:
         return tensorflow_cache.allocate(shape, dtype, compiled)
     return ops.zeros(shape, dtype)
+
+
+def make_room(buffers: Any, position: Tensor, length: Tensor) -> Any:
+    """Returns buffers that have a place for `position`.
+
+    To be called before each step: what reads a whole buffer at each of them
+    then reads little more than was written.
+
+    Args:
+        buffers: nested tensors, each from `allocate` or `write_slice`.
+        position: int32 scalar in [0, T), one more at each step.
+        length: int or int32 scalar. T, what they were allocated for.
+    """
+    if tensorflow_cache is not None:
+        return tensorflow_cache.make_room(buffers, position, length)
+    return buffers
 
 
 def write_slice(

@@ -10,12 +10,41 @@ from tensorflow.python.eager import record
 Tensor: TypeAlias = Any
 
 
+# How many steps a buffer has room for at first, and is given when it is full.
+ROOM = 16
+
+
 def allocate(shape: tuple, dtype: str, compiled: bool) -> Tensor:
     """As `recurrence.allocate`."""
     if _copies(compiled):
         return tf.zeros(shape, dtype)
+    rows, columns, length, *rest = shape
+    # A length that is known would be taken for that of all steps.
+    nothing = tf.raw_ops.Empty(shape=[], dtype="int32", init=True)
+    length = tf.minimum(length, ROOM) + nothing
     # A constant that is 0 may be the same tensor elsewhere; this is its own.
-    return tf.raw_ops.Empty(shape=tf.stack(shape), dtype=dtype, init=True)
+    shape = tf.stack([rows, columns, length, *rest])
+    return tf.raw_ops.Empty(shape=shape, dtype=dtype, init=True)
+
+
+def make_room(buffers: Any, position: Tensor, length: Tensor) -> Any:
+    """As `recurrence.make_room`."""
+    flat = tf.nest.flatten(buffers)
+    if flat[0].shape[2] is not None:
+        return buffers
+    here = tf.shape(flat[0])[2]
+
+    def extend() -> list[Tensor]:
+        more = tf.minimum(length - here, ROOM)
+        return [_append_zeros(buffer, more) for buffer in flat]
+
+    flat = tf.cond(position < here, lambda: flat, extend)
+    return tf.nest.pack_sequence_as(buffers, flat)
+
+
+def _append_zeros(buffer: Tensor, count: Tensor) -> Tensor:
+    rest = [[0, 0]] * (len(buffer.shape) - 3)
+    return tf.pad(buffer, [[0, 0], [0, 0], [0, count], *rest])
 
 
 def write_slice(

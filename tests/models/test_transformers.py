@@ -91,6 +91,23 @@ def test_a_compiled_search_gives_the_same(name, search):
     numerics.assert_close(inference(source_ids), expected, 1e-5)
 
 
+@pytest.mark.parametrize("name, beam_size", [("llama", 1), ("transformer", 3)])
+def test_a_long_search_gives_what_the_whole_does(name, beam_size):
+    """Of more steps than a cache has room for at first."""
+    constraints = [decoding.MinimumLength(37)]
+    search = decoding.BeamSearch(
+        beam_size, num_hypotheses=beam_size, constraints=constraints
+    )
+    inference = InferenceModel(pairs.model_of(name), search, max_length=38)
+    source_ids = pairs.sentences()[0]
+    result = inference.predict_on_batch(source_ids)
+    assert np.min(result["lengths"]) >= 37
+    for n in range(beam_size):
+        scored = inference.score(source_ids, result["ids"][:, n], verbose=0)
+        for key in ("scores", "token_scores"):
+            numerics.assert_close(scored[key], result[key][:, n], 1e-5)
+
+
 @pytest.mark.parametrize("name", ["transformer", "grouped"])
 def test_alignments_are_attention_weights(name):
     source_ids = pairs.sentences()[0]

@@ -6,6 +6,7 @@ import pytest
 from keras import ops
 
 from keras_s2s.recurrence import allocate
+from keras_s2s.recurrence import make_room
 from keras_s2s.recurrence import write_slice
 from tests import numerics
 
@@ -62,31 +63,52 @@ def test_it_takes_any_dtype(dtype, compiled):
     assert found.tolist() == [[[0, 1, 0], [0, 1, 0]]]
 
 
-@pytest.mark.parametrize("compiled", [False, True])
-def test_a_loop_in_a_graph_writes_every_place(compiled):
+def write_in_a_loop(value, num_steps, length, compiled):
+    """Returns what the steps left, another buffer, and the room of each."""
     import tensorflow as tf
 
     @tf.function(
         jit_compile=compiled, input_signature=[tf.TensorSpec((None, 2))]
     )
     def run(value):
-        def body(position, buffer):
-            scaled = value * tf.cast(position, "float32")
+        def body(position, buffer, rooms):
+            (buffer,) = make_room([buffer], position, length)
+            room = tf.fill([1], tf.shape(buffer)[2])
+            rooms = tf.tensor_scatter_nd_update(rooms, [[position]], room)
+            scaled = value * tf.cast(position + 1, "float32")
             buffer = write_slice(buffer, position, scaled, compiled)
-            return position + 1, buffer
+            return position + 1, buffer, rooms
 
         # Of one shape, but never one buffer.
         start, other = (
-            allocate((tf.shape(value)[0], 2, 5), "float32", compiled)
+            allocate((tf.shape(value)[0], 2, length), "float32", compiled)
             for _ in range(2)
         )
-        start = (tf.constant(1), start)
-        return tf.while_loop(lambda n, _: n < 4, body, start)[1], other
+        start = (tf.constant(0), start, tf.zeros([num_steps], "int32"))
+        last = tf.while_loop(lambda n, *_: n < num_steps, body, start)
+        return last[1], other, last[2]
 
-    value = np.array([[1.0, 2.0], [3.0, 4.0]], "float32")
-    expected = value[:, :, None] * [0, 1, 2, 3, 0]
     # Nothing is left of a run in the next.
-    for _ in range(2):
-        written, other = run(value)
-        np.testing.assert_array_equal(written, expected)
-        np.testing.assert_array_equal(other, np.zeros((2, 2, 5)))
+    run(value + 1.0)
+    return [numerics.numpy(part) for part in run(value)]
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("length", [5, 37])
+def test_a_loop_in_a_graph_writes_every_place(length, compiled):
+    value = np.array([[1.0, 2.0], [3.0, 4.0]], "float32")
+    steps = length - 1
+    written, other, _ = write_in_a_loop(value, steps, length, compiled)
+    expected = value[:, :, None] * [*range(1, length), 0]
+    np.testing.assert_array_equal(written, expected)
+    np.testing.assert_array_equal(other, np.zeros(other.shape))
+
+
+def test_a_buffer_grows_as_it_is_filled():
+    value = np.ones((2, 2), "float32")
+    rooms = write_in_a_loop(value, 37, 37, compiled=False)[2]
+    assert rooms.tolist() == [16] * 16 + [32] * 16 + [37] * 5
+    rooms = write_in_a_loop(value, 5, 5, compiled=False)[2]
+    assert rooms.tolist() == [5] * 5
+    rooms = write_in_a_loop(value, 37, 37, compiled=True)[2]
+    assert rooms.tolist() == [37] * 37
