@@ -86,15 +86,16 @@ def _divergences(
     first, second = _softmax(logits), _softmax(other_logits)
     # log p - log q, but for what does not depend on the id: it cancels.
     ratios = logits - other_logits
-    first_mean = ops.sum(first * ratios, axis=-1, keepdims=True)
-    second_mean = ops.sum(second * ratios, axis=-1, keepdims=True)
+    first_parts, second_parts = first * ratios, second * ratios
+    first_mean = ops.sum(first_parts, axis=-1, keepdims=True)
+    second_mean = ops.sum(second_parts, axis=-1, keepdims=True)
 
     def gradient(*args: Tensor, upstream: Tensor = None) -> tuple:
         (upstream,) = args if upstream is None else (upstream,)
         half = 0.5 * ops.expand_dims(upstream, -1)
         return (
-            half * (first * (ratios - first_mean + 1.0) - second),
-            half * (second * (second_mean - ratios + 1.0) - first),
+            half * (first * (1.0 - first_mean) + first_parts - second),
+            half * (second * (1.0 + second_mean) - second_parts - first),
         )
 
     # Where all that they differ in is a constant, rounding is what is left.

@@ -102,8 +102,9 @@ class Objectives:
             sample_weight: as in `SequenceLoss`.
         """
         weights = token_weights(labels, sample_weight, self.loss.ignore_id)
-        pairs = ops.reshape(logits, (2, -1, logits.shape[-1]))
-        losses = token_divergences(pairs[0], pairs[1])
+        # Taken apart at once: the gradient of an index is as large as all.
+        pairs = ops.unstack(ops.reshape(logits, (2, -1, logits.shape[-1])))
+        losses = token_divergences(*pairs)
         shares = self.loss.shares(ops.cast(weights, losses.dtype))
         shares = ops.reshape(shares, (2, -1))[0]
         return self.r_drop * ops.sum(losses * shares)
