@@ -9,7 +9,6 @@ from tensorflow.python.eager import record
 
 Tensor: TypeAlias = Any
 
-
 # How many steps a buffer has room for at first, and is given when it is full.
 ROOM = 16
 
