@@ -7,6 +7,7 @@ import keras
 from keras import ops
 
 from keras_s2s import checks
+from keras_s2s.layers.dense import Dense
 from keras_s2s.layers.dropout import Dropout
 
 Tensor: TypeAlias = Any
@@ -67,8 +68,8 @@ class FeedForward(keras.layers.Layer):
         policy, size = self.dtype_policy, input_shape[-1]
         # The gate and what it opens are one product.
         width = self.hidden_dim * (2 if self.is_gated else 1)
-        self.inner = keras.layers.Dense(width, dtype=policy, name="inner")
-        self.outer = keras.layers.Dense(size, dtype=policy, name="outer")
+        self.inner = Dense(width, dtype=policy, name="inner")
+        self.outer = Dense(size, dtype=policy, name="outer")
         self.dropout_layer = Dropout(self.dropout, dtype=policy)
         self.inner.build((None, size))
         self.outer.build((None, self.hidden_dim))

@@ -8,6 +8,7 @@ from keras import ops
 
 from keras_s2s import checks
 from keras_s2s.layers.attention import Attention
+from keras_s2s.layers.dense import Dense
 from keras_s2s.layers.dropout import Dropout
 from keras_s2s.layers.heads import attend_after
 from keras_s2s.layers.heads import attend_fused
@@ -58,9 +59,9 @@ class Heads(keras.layers.Layer):
         self.groups = groups
         self.dropout_layer = Dropout(dropout, dtype=self.dtype_policy)
 
-    def dense(self, size: int, input_dim: int, name: str) -> keras.layers.Dense:
+    def dense(self, size: int, input_dim: int, name: str) -> Dense:
         """Returns a built projection."""
-        dense = keras.layers.Dense(size, dtype=self.dtype_policy, name=name)
+        dense = Dense(size, dtype=self.dtype_policy, name=name)
         dense.build((None, input_dim))
         return dense
 

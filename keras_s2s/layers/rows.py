@@ -46,7 +46,13 @@ class RealRows:
 
     def __init__(self, mask: Tensor) -> None:
         self.grid = ops.shape(mask)
-        (self.index,) = ops.nonzero(ops.reshape(mask, (-1,)))
+        is_real = ops.reshape(mask, (-1,))
+        (self.index,) = ops.nonzero(is_real)
+        numbers = ops.cumsum(ops.cast(is_real, "int32"))
+        # The row of each place, that behind all where there is padding.
+        self.places = ops.where(
+            is_real, numbers - 1, ops.max(numbers, initial=0)
+        )
 
     def pack(self, values: Tensor) -> Tensor:
         """`(B, T, C)` -> `(N, C)`."""
@@ -61,10 +67,10 @@ class RealRows:
         return ops.take(flat, self.index, axis=0)
 
     def _put(self, rows: Tensor) -> Tensor:
-        size = rows.shape[-1]
-        places = ops.expand_dims(self.index, 1)
-        flat = ops.scatter(places, rows, (self.grid[0] * self.grid[1], size))
-        return ops.reshape(flat, (*self.grid, size))
+        # Picked, in half of the time that TensorFlow takes to scatter.
+        rows = ops.pad(rows, ((0, 1), (0, 0)))
+        flat = ops.take(rows, self.places, axis=0)
+        return ops.reshape(flat, (*self.grid, rows.shape[-1]))
 
     def _exchange(
         self, values: Tensor, function: Callable, inverse: Callable

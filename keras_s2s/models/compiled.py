@@ -6,12 +6,14 @@ from typing import Any
 
 import keras
 
+from keras_s2s.layers.dense import in_halves
 from keras_s2s.models.ensemble import PARTS
 from keras_s2s.models.ensemble import describe_parts
 from keras_s2s.models.ensemble import make_model
 from keras_s2s.models.quantization import quiet
 from keras_s2s.recurrence import EXPORT_OPTIONS
 from keras_s2s.recurrence import PREFERS_JIT
+from keras_s2s.recurrence import prefers_halves
 
 
 @contextlib.contextmanager
@@ -46,9 +48,15 @@ class LoopLayer(keras.layers.Layer):
         # without it.
         self.compiled = False
 
-    def supporting_jit(self) -> Any:
-        """Does, where the loop is compiled, only what XLA can compile."""
-        return supporting_jit(self.parts() if self.compiled else [])
+    @contextlib.contextmanager
+    def supporting_jit(self) -> Iterator[None]:
+        """Does, where the loop is compiled, what suits XLA."""
+        with contextlib.ExitStack() as stack:
+            if self.compiled:
+                stack.enter_context(supporting_jit(self.parts()))
+                if prefers_halves():
+                    stack.enter_context(in_halves(self.decoder))
+            yield
 
     def parts(self) -> list[keras.layers.Layer]:
         """What must support jit for the loop to be compiled.

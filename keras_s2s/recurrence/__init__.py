@@ -15,6 +15,7 @@ from keras_s2s.recurrence.loop import leads_workers
 from keras_s2s.recurrence.loop import make_room
 from keras_s2s.recurrence.loop import num_replicas
 from keras_s2s.recurrence.loop import of_first_replica
+from keras_s2s.recurrence.loop import prefers_halves
 from keras_s2s.recurrence.loop import scan
 from keras_s2s.recurrence.loop import set_random_state
 from keras_s2s.recurrence.loop import show_to_workers
@@ -44,6 +45,7 @@ __all__ = [
     "make_room",
     "num_replicas",
     "of_first_replica",
+    "prefers_halves",
     "scan",
     "set_random_state",
     "show_to_workers",

@@ -92,6 +92,18 @@ def set_random_state(state: list[int]) -> None:
         _backend.set_random_state(state)
 
 
+def prefers_halves() -> bool:
+    """Whether two small products are faster than one in a compiled loop.
+
+    They are where XLA gives each of them a core of its own: for 4 rows and the
+    kernels of a decoder of 19 MB, 0.63 ms instead of 0.98 on 2 cores. A GPU
+    has more than one for each.
+    """
+    if tensorflow_cache is None:
+        return False
+    return not tf.config.list_physical_devices("GPU")
+
+
 def trace_any_length(function: Callable | None, source: Any) -> None:
     """Traces a predict function once, for batches and lengths of any size.
 

@@ -27,6 +27,14 @@ def test_real_rows_leave_padding_out():
     np.testing.assert_array_equal(grid, GRID * MASK[..., None])
 
 
+def test_there_may_be_no_real_row():
+    rows = RealRows(keras.ops.convert_to_tensor(np.zeros_like(MASK)))
+    flat = rows.pack(keras.ops.convert_to_tensor(GRID))
+    assert flat.shape[0] == 0
+    grid = numerics.numpy(rows.unpack(flat))
+    np.testing.assert_array_equal(grid, np.zeros_like(GRID))
+
+
 def test_gradients_go_the_other_way():
     rows = RealRows(keras.ops.convert_to_tensor(MASK))
     grid = keras.Variable(GRID)
