@@ -89,7 +89,7 @@ def in_graph(function):
         run = traced.get_concrete_function(*signature)
         return run(*map(tf.convert_to_tensor, arguments))
 
-    traced = tf.function(function)
+    traced = tf.function(function, autograph=False)
     return call
 
 

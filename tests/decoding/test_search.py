@@ -170,7 +170,7 @@ def test_a_state_that_loses_its_static_shape_goes_through_a_graph():
         logits = tf.gather(table, position, axis=1)
         return tf.stack([logits, logits], axis=1), {"sum": unknown}
 
-    @tf.function(input_signature=[tf.TensorSpec([None, 4, 7])])
+    @tf.function(input_signature=[tf.TensorSpec([None, 4, 7])], autograph=False)
     def function(table):
         num_sentences = tf.shape(table)[0]
         return search.search(

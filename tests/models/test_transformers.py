@@ -81,7 +81,7 @@ def test_a_compiled_search_gives_the_same(name, search):
     source_ids = pairs.sentences()[0]
     expected = numerics.numpy(inference(source_ids))
     encoder.supports_jit = decoder.supports_jit = True
-    compiled = tf.function(inference, jit_compile=True)
+    compiled = tf.function(inference, jit_compile=True, autograph=False)
     found = numerics.numpy(compiled(tf.constant(source_ids)))
     for key in ("ids", "lengths"):
         np.testing.assert_array_equal(found[key], expected[key])

@@ -68,7 +68,9 @@ def write_in_a_loop(value, num_steps, length, compiled):
     import tensorflow as tf
 
     @tf.function(
-        jit_compile=compiled, input_signature=[tf.TensorSpec((None, 2))]
+        jit_compile=compiled,
+        input_signature=[tf.TensorSpec((None, 2))],
+        autograph=False,
     )
     def run(value):
         def body(position, buffer, rooms):

@@ -84,7 +84,7 @@ def test_a_graph_made_without_a_tape_has_its_gradient():
         state = ops.tanh(linear(state, kernel) + inputs)
         return state, state
 
-    @tf.function
+    @tf.function(autograph=False)
     def run(inputs):
         return scan(step, tf.zeros((B, U), "float64"), inputs, (), (), [kernel])
 
