@@ -67,7 +67,7 @@ class RealRows:
         return ops.take(flat, self.index, axis=0)
 
     def _put(self, rows: Tensor) -> Tensor:
-        # Picked, in half of the time that TensorFlow takes to scatter.
+        # Picked: TensorFlow takes 1.3 to 2 times as long to scatter.
         rows = ops.pad(rows, ((0, 1), (0, 0)))
         flat = ops.take(rows, self.places, axis=0)
         return ops.reshape(flat, (*self.grid, rows.shape[-1]))
