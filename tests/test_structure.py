@@ -58,6 +58,7 @@ FLOORS = {
     "models.generator": 7,
     "models.inference": 7,
     "models.search_inputs": 6,
+    "models.sorted_search": 6,
     "models.forecaster": 7,
     "models.hypothesis": 6,
     "models.image_to_text": 8,

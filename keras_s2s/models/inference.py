@@ -19,11 +19,11 @@ from keras_s2s.models.ensemble import Ensemble
 from keras_s2s.models.generator import Generator
 from keras_s2s.models.language_model import LanguageModel
 from keras_s2s.models.parts import find_parts
-from keras_s2s.models.scoring import find_lengths
 from keras_s2s.models.scoring import make_scorer
 from keras_s2s.models.scoring import score_targets
 from keras_s2s.models.search_inputs import SearchInputs
 from keras_s2s.models.search_inputs import pad_to_multiple
+from keras_s2s.models.sorted_search import predict_sorted
 from keras_s2s.recurrence import trace_any_length
 
 Tensor: TypeAlias = Any
@@ -165,7 +165,8 @@ class InferenceModel(LoopModel):
         """As `keras.Model.predict`; takes lists of ids, and checks ids.
 
         Sources of like lengths are searched together; results come in the
-        order of the sources.
+        order of the sources. On TensorFlow without a GPU two batches are
+        searched side by side, of at most `batch_size` each.
         """
         if not isinstance(x, (dict, list, tuple)) and not hasattr(x, "shape"):
             # Batches, as they are.
@@ -194,45 +195,8 @@ class InferenceModel(LoopModel):
         if steps is not None or callbacks is not None:
             x = self._pad(source, told)
             return super().predict(x, batch_size, verbose, steps, callbacks)
-        return self._predict_sorted(source, told, batch_size or 32, verbose)
-
-    def _predict_sorted(
-        self,
-        source: np.ndarray,
-        told: dict[str, np.ndarray],
-        batch_size: int,
-        verbose: Any,
-    ) -> dict[str, np.ndarray]:
-        # A source ends with its last token, though padding were inside.
-        lengths = find_lengths(source, getattr(self.encoder, "pad_id", 0))
-        # The longest first: what does not fit into memory fails at once.
-        order = np.argsort(-lengths, kind="stable")
-        batches = [
-            order[start : start + batch_size]
-            for start in range(0, len(source), batch_size)
-        ]
-        verbose = {"auto": 1}.get(verbose, verbose)
-        bar = keras.utils.Progbar(len(batches), verbose=verbose)
-        memory_length = self.encoder.memory_length(source.shape[1])
-        results = []
-        for rows in batches:
-            batch = self.join_inputs(
-                source[rows, : lengths[rows].max()],
-                {name: values[rows] for name, values in told.items()},
-            )
-            found = self.predict_on_batch(batch)
-            if "alignments" in found:
-                missing = memory_length - found["alignments"].shape[-1]
-                found["alignments"] = np.pad(
-                    found["alignments"], [(0, 0)] * 3 + [(0, missing)]
-                )
-            results.append(found)
-            bar.update(len(results))
-        places = np.argsort(order)
-        return {
-            key: np.concatenate([found[key] for found in results])[places]
-            for key in results[0]
-        }
+        self._make_ready()  # by one thread
+        return predict_sorted(self, source, told, batch_size or 32, verbose)
 
     def with_search(self, search: Search) -> "InferenceModel":
         """Returns a model of the same layers that searches otherwise.
@@ -292,9 +256,7 @@ class InferenceModel(LoopModel):
 
     def predict_on_batch(self, x: Any) -> dict[str, np.ndarray]:
         """As `keras.Model.predict_on_batch`."""
-        if self.predict_function is None and not self.jit_compile:
-            self.make_predict_function()
-            trace_any_length(self.predict_function, self.input)
+        self._make_ready()
         source, told = self.split_inputs(x)
         padded = self._pad(source, told)
         padded = keras.tree.map_structure(
@@ -307,6 +269,11 @@ class InferenceModel(LoopModel):
             length = self.encoder.memory_length(np.shape(source)[1])
             found["alignments"] = found["alignments"][..., :length]
         return found
+
+    def _make_ready(self) -> None:
+        if self.predict_function is None and not self.jit_compile:
+            self.make_predict_function()
+            trace_any_length(self.predict_function, self.input)
 
     @property
     def _takes_ids(self) -> bool:

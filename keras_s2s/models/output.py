@@ -8,6 +8,7 @@ from keras import ops
 
 from keras_s2s import checks
 from keras_s2s.layers.decoder import Decoder
+from keras_s2s.layers.rows import RealRows
 from keras_s2s.losses import SequenceLoss
 from keras_s2s.metrics import SequenceMetric
 from keras_s2s.recurrence.chunks import sum_chunks
@@ -31,9 +32,12 @@ def can_pack(loss: Any, metrics: Any) -> bool:
 
 def pack(values: Any, real: Any) -> Any:
     """`(B, T, ...)` and bool `(B, T)` -> `(1, N, ...)`, the real positions."""
-    indices = ops.nonzero(ops.reshape(real, (-1,)))[0]
-    flat = ops.reshape(values, (-1, *values.shape[2:]))
-    return ops.expand_dims(ops.take(flat, indices, axis=0), 0)
+    rows = RealRows(real)
+    if len(values.shape) == 3:
+        packed = rows.pack(values)
+    else:
+        packed = ops.take(ops.reshape(values, (-1,)), rows.index, axis=0)
+    return ops.expand_dims(packed, 0)
 
 
 def unpack(values: Any, real: Any) -> Any:

@@ -14,6 +14,7 @@ from keras_s2s.recurrence.loop import get_random_state
 from keras_s2s.recurrence.loop import leads_workers
 from keras_s2s.recurrence.loop import make_room
 from keras_s2s.recurrence.loop import num_replicas
+from keras_s2s.recurrence.loop import num_side_by_side
 from keras_s2s.recurrence.loop import of_first_replica
 from keras_s2s.recurrence.loop import prefers_halves
 from keras_s2s.recurrence.loop import scan
@@ -44,6 +45,7 @@ __all__ = [
     "linear",
     "make_room",
     "num_replicas",
+    "num_side_by_side",
     "of_first_replica",
     "prefers_halves",
     "scan",

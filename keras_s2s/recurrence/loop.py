@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib
+import os
 from collections.abc import Callable
 from collections.abc import Sequence
 from typing import Any
@@ -102,6 +103,20 @@ def prefers_halves() -> bool:
     if tensorflow_cache is None:
         return False
     return not tf.config.list_physical_devices("GPU")
+
+
+def num_side_by_side(model: keras.Model) -> int:
+    """How many searches of a model are best run side by side, by threads.
+
+    Two, where TensorFlow searches on processors: the operations of a step are
+    too small to be shared out well between cores, two searches are not. A GPU
+    runs each search on all of it. Only measured on TensorFlow.
+    """
+    if tensorflow_cache is None or tf.config.list_physical_devices("GPU"):
+        return 1
+    if model.distribute_strategy.num_replicas_in_sync > 1:
+        return 1
+    return min(os.cpu_count() or 1, 2)
 
 
 def trace_any_length(function: Callable | None, source: Any) -> None:

@@ -271,7 +271,8 @@ def test_a_run_ends_as_the_average_of_its_last_epochs(
     run(
         monkeypatch,
         "--average=2",
-        "--epochs=3",
+        "--epochs=9",
+        "--until=3",
         "--data",
         data,
         "--output",
