@@ -25,6 +25,7 @@ To use what it saved:
 
 import argparse
 import datetime
+import os
 import pathlib
 
 import keras
@@ -103,6 +104,8 @@ def parse_options():
 def main():
     options = parse_options()
     options.output.mkdir(parents=True, exist_ok=True)
+    # Of a model this small an operation is over sooner than it is shared out.
+    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
     keras.utils.set_random_seed(options.seed)
     random = np.random.default_rng(options.seed)
     days = random.permutation(NUM_DAYS)
