@@ -63,7 +63,6 @@ def parse_options():
     add("--resume", action="store_true", help="go on with a run")
     add("--examples", type=int, help="train on the first pairs only")
     add("--epochs", type=int)
-    add("--until", type=int, help="epoch to stop after, for --resume to go on")
     add("--minutes", type=float, default=float("inf"), help="train at most")
     size = parser.add_mutually_exclusive_group()
     size.add_argument("--batch-size", type=int, help="pairs")
@@ -95,12 +94,8 @@ def parse_options():
         "the output folder, which IBM model 2 writes if it is not there",
     )
     add("--learning-rate", type=float, help="the highest")
-    add(
-        "--schedule",
-        choices=["decay", "constant", "noam", "cosine"],
-        help="of the rate",
-    )
-    add("--warmup-steps", type=int, default=2000, help="of noam and cosine")
+    add("--schedule", choices=["decay", "constant", "noam"], help="of the rate")
+    add("--warmup-steps", type=int, default=2000, help="of --schedule noam")
     add("--average", type=int, help="epochs whose weights are averaged")
     add("--score-every", type=int, help="epochs from one BLEU to the next")
     add("--beam-size", type=int, default=5, help="for the test set")
@@ -279,7 +274,7 @@ def train(options):
     )
     model.fit(
         data,
-        epochs=min(options.epochs, options.until or options.epochs),
+        epochs=options.epochs,
         shuffle=False,  # the data shuffles itself, by seed and epoch
         validation_data=s2s.data.TextPairs(
             *validation, *tokenizers, shuffle=False

@@ -44,22 +44,16 @@ RECIPES = {
 }
 
 
-def build_rate(num_updates, options):
+def build_rate(options):
     """Returns a learning rate; `Progress` lowers it if it is to decay."""
-    peak, warmup_steps = options.learning_rate, options.warmup_steps
     if options.schedule == "noam":
-        return s2s.schedules.InverseSquareRoot(peak, warmup_steps)
-    if options.schedule == "cosine":
-        return keras.optimizers.schedules.CosineDecay(
-            0.0,
-            max(1, num_updates - warmup_steps),
-            warmup_target=peak,
-            warmup_steps=warmup_steps,
+        return s2s.schedules.InverseSquareRoot(
+            options.learning_rate, options.warmup_steps
         )
-    return peak
+    return options.learning_rate
 
 
-def build_rnn(source_size, target_size, rate, options):
+def build_rnn(source_size, target_size, options):
     layers = {"num_layers": options.num_layers, "dropout": options.dropout}
     sizes = (options.embedding_dim, options.units)
     encoder = s2s.layers.RNNEncoder(
@@ -79,10 +73,10 @@ def build_rnn(source_size, target_size, rate, options):
     model = s2s.models.Seq2Seq(
         encoder, decoder, share_embeddings=options.shared
     )
-    return model, keras.optimizers.Adam(rate, clipnorm=1.0)
+    return model, keras.optimizers.Adam(build_rate(options), clipnorm=1.0)
 
 
-def build_transformer(source_size, target_size, rate, options):
+def build_transformer(source_size, target_size, options):
     sizes = (
         options.embedding_dim,
         options.hidden_dim,
@@ -97,7 +91,7 @@ def build_transformer(source_size, target_size, rate, options):
         ),
         share_embeddings=options.shared,
     )
-    return model, keras.optimizers.Adam(rate, beta_2=0.98)
+    return model, keras.optimizers.Adam(build_rate(options), beta_2=0.98)
 
 
 def build_model(source_tokenizer, target_tokenizer, num_updates, options):
@@ -105,7 +99,6 @@ def build_model(source_tokenizer, target_tokenizer, num_updates, options):
     model, optimizer = builders[options.architecture](
         source_tokenizer.vocabulary_size,
         target_tokenizer.vocabulary_size,
-        build_rate(num_updates, options),
         options,
     )
     sampling = None

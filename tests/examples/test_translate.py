@@ -271,8 +271,7 @@ def test_a_run_ends_as_the_average_of_its_last_epochs(
     run(
         monkeypatch,
         "--average=2",
-        "--epochs=9",
-        "--until=3",
+        "--epochs=3",
         "--data",
         data,
         "--output",

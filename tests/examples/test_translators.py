@@ -36,15 +36,6 @@ def test_output_weights_and_the_schedule_may_differ(monkeypatch):
     assert float(model.optimizer.learning_rate) == pytest.approx(1e-6)
 
 
-def test_the_rate_may_rise_and_fall_to_nothing(monkeypatch):
-    arguments = ["--schedule=cosine", "--warmup-steps=100"]
-    options = parse(monkeypatch, *arguments, "--learning-rate=0.5")
-    rate = translate.translators.build_rate(300, options)
-    steps = {0: 0.0, 50: 0.25, 100: 0.5, 200: 0.25, 300: 0.0}
-    for step, expected in steps.items():
-        assert float(rate(step)) == pytest.approx(expected, abs=1e-6)
-
-
 def test_a_recurrent_model_may_share_its_vocabulary(monkeypatch):
     arguments = ["--shared", "--cell=conditional_gru", "--readout=deep"]
     options = parse(monkeypatch, *arguments)
