@@ -1,12 +1,7 @@
-"""Fixtures of several rooms, and the threads of an operation."""
-
-import os
+"""Fixtures of several rooms."""
 
 import keras
 import pytest
-
-# The models are small, and the processes as many as cores.
-os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
 
 
 @pytest.fixture
