@@ -10,8 +10,8 @@ What happens, in order: pairs of strings are made; a tokenizer for each side
 is trained on them; `Seq2Seq` learns with `model.fit`; `TextToText`, which
 shares its weights, reads held-out dates by beam search. The result is saved
 as `dates.keras`, one file with the tokenizers inside, and one picture,
-`dates_alignment.png`, shows which letters each digit was read from. About two
-minutes on two processor cores:
+`dates_alignment.png`, shows which letters each digit was read from. About a
+minute on two processor cores:
 
     python examples/dates.py
 

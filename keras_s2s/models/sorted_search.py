@@ -93,8 +93,5 @@ def map_by_threads(
     if num_threads == 1:
         yield from map(function, items)
         return
-    pool = ThreadPoolExecutor(num_threads)
-    try:
+    with ThreadPoolExecutor(num_threads) as pool:
         yield from pool.map(function, items)
-    finally:
-        pool.shutdown(cancel_futures=True)
