@@ -13,7 +13,7 @@ from keras_s2s.decoding.random_search import RandomSearch
 from keras_s2s.models.scoring import find_lengths
 from keras_s2s.recurrence import num_side_by_side
 
-# Fewer sources than this for each thread are searched in one batch.
+# What one batch could hold is shared out from so many sources a thread.
 LEAST_ROWS = 16
 
 

@@ -100,9 +100,7 @@ def prefers_halves() -> bool:
     kernels of a decoder of 19 MB, 0.63 ms instead of 0.98 on 2 cores. A GPU
     runs each product on all of it. Only measured on TensorFlow.
     """
-    if tensorflow_cache is None:
-        return False
-    return not tf.config.list_physical_devices("GPU")
+    return _on_processors()
 
 
 def num_side_by_side(model: keras.Model) -> int:
@@ -112,11 +110,18 @@ def num_side_by_side(model: keras.Model) -> int:
     too small to be shared out well between cores, two searches are not. A GPU
     runs each search on all of it. Only measured on TensorFlow.
     """
-    if tensorflow_cache is None or tf.config.list_physical_devices("GPU"):
+    if not _on_processors():
         return 1
     if model.distribute_strategy.num_replicas_in_sync > 1:
         return 1
     return min(os.cpu_count() or 1, 2)
+
+
+def _on_processors() -> bool:
+    """Whether TensorFlow runs, and sees no GPU."""
+    if tensorflow_cache is None:
+        return False
+    return not tf.config.list_physical_devices("GPU")
 
 
 def trace_any_length(function: Callable | None, source: Any) -> None:

@@ -34,7 +34,7 @@ def test_two_are_searched_at_a_time_and_found_as_alone(two_cores, monkeypatch):
     search = inference.predict_on_batch
 
     def predict_on_batch(x):
-        both.wait()  # for ever, if one came after the other
+        both.wait()  # in vain, if one came after the other
         sizes.append(len(x))
         return search(x)
 
