@@ -6,6 +6,7 @@ from typing import Any
 import tensorflow as tf
 from tensorflow.python.eager import record
 
+from keras_s2s.recurrence import tensorflow_gradients
 from keras_s2s.recurrence.program import Program
 from keras_s2s.recurrence.tensorflow_steps import CarryingSteps
 from keras_s2s.recurrence.tensorflow_steps import PackedSteps
@@ -278,16 +279,26 @@ def _step_gradients(
     program, state, inputs, constants, products, activations, upstream
 ):
     """Runs one step again, its record known, and differentiates it."""
-    x, y = [], []
+    x = []
     float_inputs = [tensor for tensor in inputs if tensor.dtype.is_floating]
     summed = [constants[index] for index in program.accumulated]
-    with tf.GradientTape(watch_accessed_variables=False) as tape:
-        tape.watch([*state, *float_inputs, *summed])
+    groups = [state, float_inputs, summed]
+
+    def run(flat):
+        flat = iter(flat)
+        state, floats, summed = [[next(flat) for _ in g] for g in groups]
+        floats = iter(floats)
+        step_inputs = [
+            next(floats) if t.dtype.is_floating else t for t in inputs
+        ]
+        step_constants = list(constants)
+        for index, tensor in zip(program.accumulated, summed):
+            step_constants[index] = tensor
+        y = []
 
         def multiply(number, product_inputs, weights):
             x.append(product_inputs)
             y.append(_replay(product_inputs, *products[number]))
-            tape.watch(y[-1])
             return y[-1]
 
         kept = iter(activations)
@@ -296,20 +307,14 @@ def _step_gradients(
             return _reactivate(name, x, next(kept))
 
         new_state, outputs = program.run(
-            multiply, state, inputs, constants, activate
+            multiply, state, step_inputs, step_constants, activate
         )
-    groups = [list(state), float_inputs, summed, y]
-    gradients = tape.gradient(
-        [*new_state, *outputs],
-        groups,
-        output_gradients=upstream,
-        unconnected_gradients=tf.UnconnectedGradients.ZERO,
-    )
-    # What `take` hands back is sparse.
-    gradients = [
-        [tf.convert_to_tensor(value) for value in values]
-        for values in gradients
-    ]
+        return [*new_state, *outputs], y
+
+    flat = [tensor for group in groups for tensor in group]
+    gradients = iter(tensorflow_gradients.differentiate(run, flat, upstream))
+    groups.append([y for y, _ in products])
+    gradients = [[next(gradients) for _ in group] for group in groups]
     for group, values in zip(groups, gradients):
         for tensor, value in zip(group, values):
             value.set_shape(tensor.shape)

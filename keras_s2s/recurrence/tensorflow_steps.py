@@ -96,11 +96,14 @@ class PackedSteps(Steps):
         steps = tf.shape(sizes)[0]
         super().__init__(steps, steps, reverse)
         self.sizes = sizes
-        self.ends = tf.cumsum(sizes)
+        self.starts = tf.cumsum(sizes, exclusive=True)
+        # How many rows of a step its successor has not; none of the last.
+        self.missing = sizes - tf.concat([sizes[1:], sizes[-1:]], 0)
 
     def cut(self, sequence: Tensor, time: Tensor) -> Tensor:
-        end = self.ends[time]
-        return sequence[end - self.sizes[time] : end]
+        # `tf.gather` is one operation, and `starts[time]` four.
+        start = tf.gather(self.starts, time)
+        return sequence[start : start + tf.gather(self.sizes, time)]
 
     def spec(self, sequence: Tensor) -> tf.TensorSpec:
         return tf.TensorSpec([None, *sequence.shape[1:]], sequence.dtype)
@@ -131,7 +134,7 @@ class PackedSteps(Steps):
         )
 
     def cut_rows(self, rows: Tensor, time: Tensor) -> Tensor:
-        return rows[: self.sizes[time]]
+        return rows[: tf.gather(self.sizes, time)]
 
     rows_spec = spec
 
@@ -140,16 +143,16 @@ class PackedSteps(Steps):
         return part
 
     def cut_gradients(self, rows: Tensor, time: Tensor) -> Tensor:
-        return _pad_rows(rows, self.sizes[time])
+        return _pad_rows(rows, tf.gather(self.missing, time))
 
     def add(self, total: Tensor, part: Tensor, time: Tensor) -> Tensor:
         return self.cut_gradients(total, time) + part
 
     def zeros(self, rows: Tensor) -> Tensor:
-        return tf.zeros_like(rows[:0])
+        return tf.zeros_like(rows[: tf.reduce_sum(self.sizes[-1:])])
 
     def complete(self, gradients: Tensor, rows: Tensor) -> Tensor:
-        return _pad_rows(gradients, tf.shape(rows)[0])
+        return _pad_rows(gradients, tf.shape(rows)[0] - tf.shape(gradients)[0])
 
 
 class CarryingSteps(PackedSteps):
@@ -158,15 +161,16 @@ class CarryingSteps(PackedSteps):
     def __init__(self, sizes: Tensor, counts: Tensor, reverse: bool) -> None:
         super().__init__(sizes, reverse)
         self.counts = counts
+        self.missing = sizes - counts
 
     def put_rows(self, part: Tensor, rows: Tensor, time: Tensor) -> Tensor:
-        return _replace(rows, part, self.counts[time])
+        return _replace(rows, part, tf.gather(self.counts, time))
 
     def cut_gradients(self, rows: Tensor, time: Tensor) -> Tensor:
-        return _pad_rows(rows[: self.counts[time]], self.sizes[time])
+        return super().cut_gradients(rows[: tf.gather(self.counts, time)], time)
 
     def add(self, total: Tensor, part: Tensor, time: Tensor) -> Tensor:
-        size = self.sizes[time]
+        size = tf.gather(self.sizes, time)
         return _replace(total, total[:size] + part, size)
 
     def zeros(self, rows: Tensor) -> Tensor:
@@ -176,9 +180,8 @@ class CarryingSteps(PackedSteps):
         return gradients
 
 
-def _pad_rows(rows: Tensor, size: Tensor) -> Tensor:
-    """Adds zeros up to `size` rows; without any to add it copies nothing."""
-    missing = size - tf.shape(rows)[0]
+def _pad_rows(rows: Tensor, missing: Tensor) -> Tensor:
+    """Adds rows of zeros; without any to add it copies nothing."""
     return tf.pad(rows, [[0, missing], *[[0, 0]] * (len(rows.shape) - 1)])
 
 

@@ -1,0 +1,106 @@
+"""Gradients of a step whose rows are as many in all its tensors.
+
+Of `x * y` with an unknown number of rows TensorFlow finds out anew, each time
+it runs, whether one of them had a single row that was repeated, which takes
+more operations than the gradient itself. In the step of a scan none has.
+"""
+
+from collections.abc import Callable
+from typing import Any
+from typing import TypeAlias
+
+import tensorflow as tf
+
+Tensor: TypeAlias = Any
+
+
+def differentiate(
+    run: Callable[[list[Tensor]], tuple[list[Tensor], list[Tensor]]],
+    inputs: list[Tensor],
+    upstream: list[Tensor],
+) -> list[Tensor]:
+    """Returns the gradients of `inputs`, then of what `run` found on its way.
+
+    Args:
+        run: callable. Inputs -> outputs, and tensors between them.
+        inputs: list of float tensors.
+        upstream: list of float tensors, the gradients of the outputs.
+    """
+    options = {"unconnected_gradients": tf.UnconnectedGradients.ZERO}
+    if tf.executing_eagerly():
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(inputs)
+            outputs, between = run(inputs)
+        sources = [*inputs, *between]
+        gradients = tape.gradient(outputs, sources, upstream, **options)
+    else:
+        # `tf.gradients` goes on beyond a loop unless it is told where to stop.
+        inputs = [tf.identity(tensor) for tensor in inputs]
+        with tf.compat.v1.get_default_graph().gradient_override_map(GRADIENTS):
+            outputs, between = run(inputs)
+        gradients = tf.gradients(
+            outputs,
+            [*inputs, *between],
+            upstream,
+            stop_gradients=inputs,
+            **options,
+        )
+    # What `take` hands back is sparse.
+    return [tf.convert_to_tensor(value) for value in gradients]
+
+
+@tf.RegisterGradient("KerasS2SAdd")
+def _add_gradient(op, d):
+    return _sum_repeated(op, d, d)
+
+
+@tf.RegisterGradient("KerasS2SSubtract")
+def _subtract_gradient(op, d):
+    return _sum_repeated(op, d, -d)
+
+
+@tf.RegisterGradient("KerasS2SMultiply")
+def _multiply_gradient(op, d):
+    x, y = op.inputs
+    return _sum_repeated(op, d * y, d * x)
+
+
+GRADIENTS = {
+    "AddV2": "KerasS2SAdd",
+    "Sub": "KerasS2SSubtract",
+    "Mul": "KerasS2SMultiply",
+}
+
+
+def _sum_repeated(op, *gradients):
+    """Sums over the axes along which an input was repeated."""
+    axes = _repeated_axes(*[tensor.shape for tensor in op.inputs])
+    if axes is None:
+        shapes = [tf.shape(tensor) for tensor in op.inputs]
+        axes = tf.raw_ops.BroadcastGradientArgs(s0=shapes[0], s1=shapes[1])
+    return [
+        d
+        if isinstance(along, list) and not along
+        else tf.reshape(tf.reduce_sum(d, along), tf.shape(tensor))
+        for d, tensor, along in zip(gradients, op.inputs, axes)
+    ]
+
+
+def _repeated_axes(x, y):
+    """The axes along which each was repeated, or None where TensorFlow knows
+    only when it runs."""
+    if x.rank is None or y.rank is None:
+        return None
+    rank = max(x.rank, y.rank)
+    repeated = ([], [])
+    for axis in range(-rank, 0):
+        sizes = [shape[axis] if -axis <= shape.rank else 0 for shape in (x, y)]
+        is_unknown = None in sizes and not {0, 1} & set(sizes)
+        if is_unknown and (axis > -rank or sizes != [None, None]):
+            return None
+        if sizes[0] == sizes[1]:
+            continue
+        for size, axes in zip(sizes, repeated):
+            if size in (0, 1):
+                axes.append(axis + rank)
+    return repeated
