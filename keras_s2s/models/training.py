@@ -26,6 +26,7 @@ from keras_s2s.recurrence import HAS_DYNAMIC_SHAPES
 from keras_s2s.recurrence import LOST_WORKER_ERRORS
 from keras_s2s.recurrence import fast_updates
 from keras_s2s.recurrence import of_first_replica
+from keras_s2s.recurrence import read_promptly
 from keras_s2s.recurrence import show_to_workers
 
 # Entry of the inputs inside a training step: which target positions are real,
@@ -169,6 +170,11 @@ class TrainingModel(keras.Model):
         later = kwargs.get("validation_data")
         later = later if isinstance(later, (tuple, list)) else (later, None)
         self._check_data(*later[:2])
+        if y is None and kwargs.get("sample_weight") is None:
+            options = kwargs.get("shuffle", True), kwargs.get("class_weight")
+            x = read_promptly(x, *options)
+        if "validation_data" in kwargs:
+            kwargs["validation_data"] = read_promptly(kwargs["validation_data"])
         try:
             return super().fit(x, y, **kwargs)
         except LOST_WORKER_ERRORS as error:
@@ -180,6 +186,8 @@ class TrainingModel(keras.Model):
     def evaluate(self, x: Any = None, y: Any = None, **kwargs: Any) -> Any:
         """As `keras.Model.evaluate`, with the same check."""
         self._check_data(x, y)
+        if y is None and kwargs.get("sample_weight") is None:
+            x = read_promptly(x)
         return super().evaluate(x, y, **kwargs)
 
     def reset_states(self) -> None:

@@ -17,6 +17,7 @@ from keras_s2s.recurrence.loop import num_replicas
 from keras_s2s.recurrence.loop import num_side_by_side
 from keras_s2s.recurrence.loop import of_first_replica
 from keras_s2s.recurrence.loop import prefers_halves
+from keras_s2s.recurrence.loop import read_promptly
 from keras_s2s.recurrence.loop import scan
 from keras_s2s.recurrence.loop import set_random_state
 from keras_s2s.recurrence.loop import show_to_workers
@@ -48,6 +49,7 @@ __all__ = [
     "num_side_by_side",
     "of_first_replica",
     "prefers_halves",
+    "read_promptly",
     "scan",
     "set_random_state",
     "show_to_workers",

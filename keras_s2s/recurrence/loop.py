@@ -40,6 +40,7 @@ if keras.backend.backend() == "tensorflow":
     import tensorflow as tf
 
     from keras_s2s.recurrence import tensorflow_cache
+    from keras_s2s.recurrence import tensorflow_data
     from keras_s2s.recurrence import tensorflow_dropout
     from keras_s2s.recurrence.tensorflow_updates import LOST_WORKER_ERRORS
     from keras_s2s.recurrence.tensorflow_updates import fast_updates
@@ -49,7 +50,7 @@ if keras.backend.backend() == "tensorflow":
     from keras_s2s.recurrence.tensorflow_updates import show_to_workers
     from keras_s2s.recurrence.tensorflow_updates import sum_over_replicas
 else:
-    tensorflow_cache = tensorflow_dropout = None
+    tensorflow_cache = tensorflow_data = tensorflow_dropout = None
     LOST_WORKER_ERRORS = ()
 
     def fast_updates(optimizer: Any) -> Any:
@@ -122,6 +123,26 @@ def _on_processors() -> bool:
     if tensorflow_cache is None:
         return False
     return not tf.config.list_physical_devices("GPU")
+
+
+def read_promptly(
+    data: Any, shuffle: bool = False, class_weight: dict | None = None
+) -> Any:
+    """Returns what Keras is to read, such that an epoch ends with its data.
+
+    Left to itself, Keras on TensorFlow may wait as long again.
+
+    Args:
+        data: what it was given, a `keras.utils.PyDataset` or anything else,
+            which is returned as it is.
+        shuffle: bool. As of `fit`. Default: False.
+        class_weight: dict or None. As of `fit`. Default: None.
+    """
+    if tensorflow_data is None or not isinstance(data, keras.utils.PyDataset):
+        return data
+    return tensorflow_data.PromptAdapter(
+        data, class_weight=class_weight, shuffle=shuffle
+    )
 
 
 def trace_any_length(function: Callable | None, source: Any) -> None:
