@@ -10,6 +10,7 @@ from keras_s2s.checks import check_integer
 from keras_s2s.checks import fail
 from keras_s2s.losses import token_losses
 from keras_s2s.masking import token_weights
+from keras_s2s.maxima import first_maximum
 
 Tensor: TypeAlias = Any
 
@@ -245,5 +246,6 @@ class SequenceAccuracy(SequenceMetric):
 
 
 def _is_right(labels: Tensor, logits: Tensor) -> Tensor:
-    first = ops.cast(ops.argmax(logits, axis=-1), "int32")
+    flat = ops.reshape(logits, (-1, logits.shape[-1]))
+    first = ops.reshape(first_maximum(flat)[1], ops.shape(labels))
     return ops.cast(ops.equal(first, labels), "float32")

@@ -18,6 +18,7 @@ PACKAGE = "keras_s2s"
 FLOORS = {
     "checks": 0,
     "masking": 0,
+    "maxima": 0,
     "recurrence*": 0,
     "batching": 1,
     "word_tokenizer": 1,

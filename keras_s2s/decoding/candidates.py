@@ -6,6 +6,9 @@ from typing import TypeAlias
 
 from keras import ops
 
+from keras_s2s.maxima import block_width
+from keras_s2s.maxima import split_rows
+
 Tensor: TypeAlias = Any
 
 # Below this many elements a row is sorted as fast in one go.
@@ -44,57 +47,6 @@ def top_candidates(logits: Tensor, count: int) -> tuple[Tensor, Tensor]:
     return values, gather_beams(chosen, places // width) * width + (
         places % width
     )
-
-
-def best_candidate(logits: Tensor) -> tuple[Tensor, Tensor]:
-    """Returns the best of each row: as `ops.max` and `ops.argmax`, faster.
-
-    A maximum is a fraction of the time of its place, so places are looked for
-    in the block with the best maximum alone.
-
-    Args:
-        logits: float `(R, V)`.
-
-    Returns:
-        values: float `(R, 1)`.
-        ids: int32 `(R, 1)`. Of equal values, the lowest id.
-    """
-    width = block_width(logits.shape[-1], 1)
-    blocks = split_rows(logits, width, -math.inf)
-    maxima = ops.max(blocks, axis=-1)
-    chosen = _first_place(maxima)
-    places = _first_place(ops.squeeze(gather_beams(blocks, chosen), 1))
-    # With a NaN even padding may be chosen.
-    ids = ops.minimum(chosen * width + places, logits.shape[-1] - 1)
-    return ops.max(maxima, axis=-1, keepdims=True), ids
-
-
-def _first_place(values: Tensor) -> Tensor:
-    return ops.cast(ops.argmax(values, axis=-1, keepdims=True), "int32")
-
-
-def block_width(size: int, count: int) -> int:
-    """Returns a good width of a block, one that divides `size` if any does.
-
-    Searched are `size / width` maxima and `count * width` elements: fewest
-    at the root of size / count, and a little wider blocks cost little.
-    """
-    best = max(1, round(1.5 * math.sqrt(size / count)))
-    for width in range(best, 3 * best):
-        if size % width == 0:
-            return width
-    return best
-
-
-def split_rows(values: Tensor, width: int, padding: float) -> Tensor:
-    """Cuts rows `(R, C)` into blocks `(R, ceil(C / width), width)`."""
-    rows, size = ops.shape(values)
-    num_blocks = -(-size // width)
-    missing = num_blocks * width - size
-    if missing > 0:
-        widths = ((0, 0), (0, missing))
-        values = ops.pad(values, widths, constant_values=padding)
-    return ops.reshape(values, (rows, num_blocks, width))
 
 
 def log_normalizer(logits: Tensor, best: Tensor) -> Tensor:

@@ -5,12 +5,12 @@ from typing import TypeAlias
 
 import keras
 
-from keras_s2s.decoding.candidates import best_candidate
 from keras_s2s.decoding.distribution import Distribution
 from keras_s2s.decoding.rows import search_rows
 from keras_s2s.decoding.search import Search
 from keras_s2s.decoding.search import Stepper
 from keras_s2s.decoding.search import Task
+from keras_s2s.maxima import first_maximum
 
 Tensor: TypeAlias = Any
 
@@ -19,7 +19,7 @@ def choose_best(
     distribution: Distribution, position: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Returns the best token of each row, the lowest id among equals."""
-    maximum, tokens = best_candidate(distribution.logits)
+    maximum, tokens = first_maximum(distribution.logits)
     return tokens, *distribution.score(maximum, tokens)
 
 

@@ -11,9 +11,7 @@ from keras import ops
 from keras_s2s import checks
 from keras_s2s.decoding.candidates import SMALLEST_SPLIT_ROW
 from keras_s2s.decoding.candidates import best_of_classes
-from keras_s2s.decoding.candidates import block_width
 from keras_s2s.decoding.candidates import gather_beams
-from keras_s2s.decoding.candidates import split_rows
 from keras_s2s.decoding.candidates import top_candidates
 from keras_s2s.decoding.constraint import Constraint
 from keras_s2s.decoding.distribution import Distribution
@@ -21,6 +19,8 @@ from keras_s2s.decoding.random_search import RandomSearch
 from keras_s2s.decoding.rows import search_rows
 from keras_s2s.decoding.search import Stepper
 from keras_s2s.decoding.search import Task
+from keras_s2s.maxima import block_width
+from keras_s2s.maxima import split_rows
 
 Tensor: TypeAlias = Any
 

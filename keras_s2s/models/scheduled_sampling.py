@@ -9,9 +9,9 @@ from keras import ops
 
 from keras_s2s import checks
 from keras_s2s import masking
-from keras_s2s.decoding.candidates import best_candidate
 from keras_s2s.decoding.feedback import feed_back
 from keras_s2s.decoding.sampling import draw_places
+from keras_s2s.maxima import first_maximum
 from keras_s2s.recurrence import uniform
 from keras_s2s.recurrence import without_gradients
 
@@ -181,7 +181,7 @@ class ScheduledSampling:
         is_pad = ops.equal(ops.arange(logits.shape[-1]), pad_id)
         logits = ops.where(is_pad, -math.inf, logits)
         if self.choice == "best":
-            return best_candidate(logits)[1]
+            return first_maximum(logits)[1]
         highest = ops.max(logits, axis=-1, keepdims=True)
         return draw_places(ops.exp(logits - highest), noise)
 

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_s2s.decoding.candidates import best_candidate
 from keras_s2s.decoding.candidates import best_first
 from keras_s2s.decoding.candidates import gather_beams
 from keras_s2s.decoding.candidates import log_normalizer
@@ -31,24 +30,6 @@ def test_top_candidates_are_those_of_a_stable_sort(size, count, num_values):
     np.testing.assert_array_equal(
         ops.convert_to_numpy(values), np.take_along_axis(logits, expected, -1)
     )
-
-
-@pytest.mark.parametrize("size", [1, 2, 7, 4001, 8000])
-@pytest.mark.parametrize("num_values", [3, 10**6])
-def test_the_best_candidate_is_the_first_of_the_largest(size, num_values):
-    random = np.random.default_rng(size)
-    logits = random.integers(num_values, size=(9, size)).astype("float32")
-    logits[1] = -math.inf
-    logits[2, : size - 1] = -math.inf
-    logits[3] = -np.arange(size) * 0.0
-    logits[4] = math.nan
-    values, ids = best_candidate(ops.convert_to_tensor(logits))
-    values, ids = ops.convert_to_numpy(values), ops.convert_to_numpy(ids)
-    assert ids.dtype == "int32"
-    assert 0 <= ids[4, 0] < size
-    rows = [0, 1, 2, 3, 5, 6, 7, 8]
-    np.testing.assert_array_equal(ids[rows, 0], np.argmax(logits[rows], -1))
-    np.testing.assert_array_equal(values[rows, 0], np.max(logits[rows], -1))
 
 
 def test_all_of_a_long_row_can_be_candidates():
