@@ -129,14 +129,16 @@ def _row_losses(labels: Tensor, label_smoothing: float) -> Callable:
         def gradient(*args: Tensor, upstream: Tensor = None) -> Tensor:
             # Keras hands it over in either way.
             (upstream,) = args if upstream is None else (upstream,)
-            at_labels = ops.take_along_axis(probabilities, labels, axis=1)[:, 0]
-            difference = ops.scatter_update(
-                probabilities, places, at_labels - (1.0 - label_smoothing)
-            )
             upstream = ops.expand_dims(upstream, 1)
+            difference = probabilities
             if label_smoothing:
                 difference = difference - label_smoothing / size
-            return difference * upstream
+            at_labels = ops.take_along_axis(difference, labels, axis=1)
+            at_labels = (at_labels - (1.0 - label_smoothing)) * upstream
+            # At last, where it need not copy what is read elsewhere.
+            return ops.scatter_update(
+                difference * upstream, places, at_labels[:, 0]
+            )
 
         return normalizer - target, gradient
 
