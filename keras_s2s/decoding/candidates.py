@@ -8,6 +8,7 @@ from keras import ops
 
 from keras_s2s.maxima import block_width
 from keras_s2s.maxima import split_rows
+from keras_s2s.recurrence import sum_exponentials
 
 Tensor: TypeAlias = Any
 
@@ -61,11 +62,9 @@ def log_normalizer(logits: Tensor, best: Tensor) -> Tensor:
         so that subtracting it never gives NaN.
     """
     # XLA repeats a slice of a sort for every element of a row, but no maximum.
-    maximum = ops.max(best, axis=-1, keepdims=True)
-    finite = ops.where(ops.isfinite(maximum), maximum, 0.0)
-    total = ops.sum(ops.exp(logits - finite), axis=-1, keepdims=True)
-    # The largest alone gives 1: less means that nothing is legal.
-    return finite + ops.log(ops.maximum(total, 1.0))
+    highest = ops.max(best, axis=-1, keepdims=True)
+    normalizer = highest + ops.log(sum_exponentials(logits, highest))
+    return ops.where(ops.equal(highest, -math.inf), 0.0, normalizer)
 
 
 def only_legal(scores: Tensor) -> Tensor:

@@ -21,6 +21,7 @@ from keras_s2s.recurrence.loop import read_promptly
 from keras_s2s.recurrence.loop import scan
 from keras_s2s.recurrence.loop import set_random_state
 from keras_s2s.recurrence.loop import show_to_workers
+from keras_s2s.recurrence.loop import sum_exponentials
 from keras_s2s.recurrence.loop import sum_over_replicas
 from keras_s2s.recurrence.loop import trace_any_length
 from keras_s2s.recurrence.loop import uniform
@@ -54,6 +55,7 @@ __all__ = [
     "set_random_state",
     "show_to_workers",
     "sigmoid",
+    "sum_exponentials",
     "sum_over_replicas",
     "tanh",
     "trace_any_length",

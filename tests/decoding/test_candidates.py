@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import ops
 
 from keras_s2s.decoding.candidates import best_first
@@ -40,14 +41,26 @@ def test_all_of_a_long_row_can_be_candidates():
     )
 
 
-def test_the_normalizer_is_finite_whatever_is_legal():
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_the_normalizer_is_finite_whatever_is_legal(jit_compile):
     logits = np.array(
         [[1000.0, 1000.0, -math.inf], [-math.inf] * 3, [-2000.0] * 3],
         "float32",
     )
-    result = log_normalizer(logits, logits)
+    run = tf.function(log_normalizer, jit_compile=jit_compile)
+    result = run(logits, logits)
     expected = [[1000.0 + math.log(2)], [0.0], [-2000.0 + math.log(3)]]
     np.testing.assert_allclose(ops.convert_to_numpy(result), expected)
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize("size", [1, 2, 8000])
+def test_the_normalizer_is_that_of_double_precision(size, jit_compile):
+    logits = np.random.default_rng(size).normal(0.0, 8.0, (9, size))
+    expected = np.log(np.exp(logits).sum(axis=-1, keepdims=True))
+    logits = logits.astype("float32")
+    run = tf.function(log_normalizer, jit_compile=jit_compile)
+    np.testing.assert_allclose(run(logits, logits), expected, rtol=1e-6)
 
 
 def test_nan_is_the_score_of_nothing():
