@@ -68,6 +68,7 @@ def parse_options():
     size.add_argument("--batch-size", type=int, help="pairs")
     size.add_argument("--batch-tokens", type=int, help="of the longer side")
     add("--vocabulary-size", type=int, help="at most")
+    add("--model-type", help="of SentencePiece: unigram, bpe, char, word")
     add(
         "--shared",
         action=argparse.BooleanOptionalAction,
@@ -99,6 +100,7 @@ def parse_options():
     add("--average", type=int, help="epochs whose weights are averaged")
     add("--score-every", type=int, help="epochs from one BLEU to the next")
     add("--beam-size", type=int, default=5, help="for the test set")
+    add("--alpha", type=float, help="exponent of its length penalty")
     add("--max-length", type=int, default=80, help="of what is generated")
     add("--seed", type=int, default=0)
     add("--mixed-precision", action="store_true", help="bfloat16 products")
@@ -145,6 +147,7 @@ def build_tokenizer(name, texts, options):
         tokenizer = s2s.tokenizers.SentencePieceTokenizer.train(
             texts,
             vocabulary_size=options.vocabulary_size,
+            model_type=options.model_type,
             hard_vocab_limit=False,  # fewer, where the text has no more
         )
         replace_file(path, tokenizer.save)
@@ -250,7 +253,7 @@ def train(options):
     with options.strategy.scope():
         model = translators.build_model(*tokenizers, num_updates, options)
     search = s2s.decoding.BeamSearch(
-        beam_size=options.beam_size, length_penalty="power", alpha=1.0
+        beam_size=options.beam_size, length_penalty="power", alpha=options.alpha
     )
     text, greedy = (
         s2s.models.TextToText(

@@ -310,7 +310,7 @@ def test_batches_are_of_pairs_or_of_tokens(monkeypatch, capsys):
     for arguments, batch in [
         ([], {"batch_size": 64}),
         (["--batch-tokens=900"], {"batch_tokens": 900}),
-        (["--architecture=transformer"], {"batch_tokens": 4096}),
+        (["--architecture=transformer"], {"batch_tokens": 8192}),
         (
             ["--architecture=transformer", "--batch-size=9"],
             {"batch_size": 9},
