@@ -123,3 +123,37 @@ def test_rows_carry_their_state_over_padding(name, compiled, reverse, in_graph):
     expected = by_hand(cell, values, numerics.numpy(mask), reverse)
     np.testing.assert_allclose(outputs, expected[0], atol=1e-12)
     np.testing.assert_allclose(numerics.numpy(state), expected[1], atol=1e-12)
+
+
+@pytest.mark.parametrize("carries", [False, True])
+def test_gradients_reach_rows_that_end_early(carries):
+    cell = LSTMCell(U, dtype="float64")
+    cell.build((None, U))
+    # With nothing to carry over: padding comes last.
+    mask = mask_of("many rows")[:, ::-1]
+    random = np.random.default_rng(2)
+    values = ops.convert_to_tensor(random.normal(size=(13, 13, U)))
+    scale = ops.convert_to_tensor(random.normal(size=(13, U)))
+    factors = random.normal(size=(13, 13, U)) * numerics.numpy(mask)[..., None]
+
+    def step(state, inputs, constants):
+        state = cell.advance(inputs, state)
+        return state, state[0] * constants[0]
+
+    def gradients(compiled):
+        sources = [values, scale, *[v.value for v in cell.variables]]
+        with tf.GradientTape() as tape:
+            tape.watch(sources[:2])
+            layout = arrange(mask, compiled, carries)
+            outputs, _ = layout.scan(
+                step,
+                [ops.zeros((13, U), "float64")] * 2,
+                cell.project(layout.pack(values)),
+                constants=[layout.sort(scale)],
+                variables=cell.variables,
+            )
+            total = ops.sum(layout.unpack(outputs) * factors)
+        return tape.gradient(total, sources)
+
+    for packed, padded in zip(gradients(False), gradients(True)):
+        np.testing.assert_allclose(packed, padded, atol=1e-10)
