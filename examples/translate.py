@@ -86,7 +86,8 @@ def parse_options():
     add("--untied", action="store_true", help="no embedding is the output's")
     add("--sampling-alpha", type=float, help="cut words anew in each epoch")
     add("--own-words", type=float, help="highest share that training reads")
-    add("--r-drop", type=float, default=0.0, help="weight of R-Drop")
+    add("--r-drop", type=float, help="weight of R-Drop")
+    add("--r-drop-after", type=int, help="as many epochs without it")
     add(
         "--guided-alignment",
         type=float,
@@ -251,7 +252,7 @@ def train(options):
     data = build_data(sources, targets, tokenizers, options)
     num_updates = options.epochs * len(data)
     with options.strategy.scope():
-        model = translators.build_model(*tokenizers, num_updates, options)
+        model, optimizer = translators.build_model(*tokenizers, options)
     search = s2s.decoding.BeamSearch(
         beam_size=options.beam_size, length_penalty="power", alpha=options.alpha
     )
@@ -275,15 +276,24 @@ def train(options):
     resume = s2s.callbacks.Resume(
         options.output, data, [progress], keep=options.average
     )
-    model.fit(
-        data,
-        epochs=options.epochs,
-        shuffle=False,  # the data shuffles itself, by seed and epoch
-        validation_data=s2s.data.TextPairs(
-            *validation, *tokenizers, shuffle=False
-        ),
-        callbacks=[s2s.callbacks.FiniteLoss(data), scores, progress, resume],
+    callbacks = [s2s.callbacks.FiniteLoss(data), scores, progress, resume]
+    validation_data = s2s.data.TextPairs(
+        *validation, *tokenizers, shuffle=False
     )
+    for epochs, r_drop in translators.list_stages(options):
+        with options.strategy.scope():
+            translators.compile_model(
+                model, optimizer, num_updates, r_drop, options
+            )
+        model.fit(
+            data,
+            epochs=epochs,
+            shuffle=False,  # the data shuffles itself, by seed and epoch
+            validation_data=validation_data,
+            callbacks=callbacks,
+        )
+        if model.stop_training:
+            break
     if options.average > 1 and options.leads:
         progress.keep_average()
         print(

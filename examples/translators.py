@@ -25,12 +25,14 @@ RECIPES = {
         "schedule": "decay",
         "average": 1,
         "score_every": 1,
+        "r_drop": 0.0,
+        "r_drop_after": 0,
         "alpha": 1.0,
     },
     # As Wu et al., 2021, https://aclanthology.org/2021.acl-long.480; alpha is
     # the best of 1.0, 1.05, 1.1, 1.15, 1.2, 1.5 and 2.0 on validation data.
     "transformer": {
-        "epochs": 74,
+        "epochs": 86,
         "batch": {"batch_tokens": 8192},
         "vocabulary_size": 10000,
         "model_type": "bpe",
@@ -44,6 +46,8 @@ RECIPES = {
         "schedule": "noam",
         "average": 10,
         "score_every": 5,
+        "r_drop": 3.0,
+        "r_drop_after": 62,
         "alpha": 1.2,
     },
 }
@@ -99,13 +103,18 @@ def build_transformer(source_size, target_size, options):
     return model, keras.optimizers.Adam(build_rate(options), beta_2=0.98)
 
 
-def build_model(source_tokenizer, target_tokenizer, num_updates, options):
+def build_model(source_tokenizer, target_tokenizer, options):
+    """Returns a model and its optimizer, which `compile_model` takes."""
     builders = {"rnn": build_rnn, "transformer": build_transformer}
-    model, optimizer = builders[options.architecture](
+    return builders[options.architecture](
         source_tokenizer.vocabulary_size,
         target_tokenizer.vocabulary_size,
         options,
     )
+
+
+def compile_model(model, optimizer, num_updates, r_drop, options):
+    """Compiles a model for some epochs of `num_updates` updates in all."""
     sampling = None
     if options.own_words:
         schedule = s2s.schedules.Linear(num_updates, maximum=options.own_words)
@@ -115,8 +124,17 @@ def build_model(source_tokenizer, target_tokenizer, num_updates, options):
         loss=s2s.losses.SequenceLoss(label_smoothing=options.label_smoothing),
         weighted_metrics=[s2s.metrics.TokenAccuracy()],
         scheduled_sampling=sampling,
-        r_drop=options.r_drop,
+        r_drop=r_drop,
         guided_alignment=options.guided_alignment,
         jit_compile=options.jit or "auto",
     )
-    return model
+
+
+def list_stages(options):
+    """Returns pairs: an epoch to train to, and the weight of R-Drop."""
+    start, end = options.r_drop_after, options.epochs
+    if start == 0:
+        return [(end, options.r_drop)]
+    if start >= end:
+        return [(end, 0.0)]
+    return [(start, 0.0), (end, options.r_drop)]

@@ -19,6 +19,7 @@ import tensorflow as tf
 
 import keras_s2s as s2s
 from examples import translate
+from examples.translate import translators
 from tests.examples import killed_translate
 from tests.examples.translating import command
 from tests.examples.translating import parse
@@ -42,6 +43,8 @@ TRANSFORMER = [
     "--examples=47",
     "--epochs=3",
 ]
+# With R-Drop in the epochs behind the first.
+COMPARED = [*TRANSFORMER, "--r-drop-after=1"]
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +127,7 @@ def finished(data, tmp_path_factory):
     """The output folder of three epochs without interruption."""
     folder = tmp_path_factory.mktemp("finished")
     with pytest.MonkeyPatch.context() as monkeypatch, no_graphs():
-        run(monkeypatch, *TRANSFORMER, "--data", data, "--output", folder)
+        run(monkeypatch, *COMPARED, "--data", data, "--output", folder)
     return folder
 
 
@@ -145,7 +148,7 @@ def test_a_run_keeps_the_best_model_and_its_history(finished):
 def test_a_killed_run_goes_on_as_if_it_had_not_been(
     data, finished, tmp_path, monkeypatch, capsys
 ):
-    options = [*TRANSFORMER, "--data", data, "--output", tmp_path]
+    options = [*COMPARED, "--data", data, "--output", tmp_path]
     process = start(2, *options)
     errors = wait_for(process)
     assert process.returncode == -signal.SIGKILL, errors
@@ -291,8 +294,9 @@ def test_a_run_ends_as_the_average_of_its_last_epochs(
     tokenizers = translate.build_tokenizers([], [], options)
     weights = []
     for epoch in (2, 3):
-        model = translate.translators.build_model(*tokenizers, 9, options)
-        model.optimizer.build(model.trainable_variables)
+        model, optimizer = translators.build_model(*tokenizers, options)
+        model.compile(optimizer)
+        optimizer.build(model.trainable_variables)
         model.load_weights(tmp_path / f"epoch-{epoch}.weights.h5")
         weights.append(model.get_weights())
     model.set_weights([(one + other) / 2 for one, other in zip(*weights)])
@@ -323,11 +327,11 @@ def test_batches_are_of_pairs_or_of_tokens(monkeypatch, capsys):
 
 
 def test_own_words_rise_over_all_updates(data, tmp_path, monkeypatch):
-    def build_model(source, target, num_updates, options):
+    def compile_model(model, optimizer, num_updates, r_drop, options):
         assert num_updates == 5 * 3  # epochs of 48 pairs
         raise InterruptedError
 
-    monkeypatch.setattr(translate.translators, "build_model", build_model)
+    monkeypatch.setattr(translators, "compile_model", compile_model)
     arguments = ["--epochs=5", "--batch-size=20", "--data", data]
     with pytest.raises(InterruptedError):
         run(monkeypatch, *arguments, "--output", tmp_path)

@@ -4,15 +4,18 @@ import numpy as np
 import pytest
 
 from examples import translate
+from examples.translate import translators
 from tests.examples.translating import parse
 
 TOKENIZER = types.SimpleNamespace(vocabulary_size=20)
 
 
 def build(options, num_updates=9):
-    return translate.translators.build_model(
-        TOKENIZER, TOKENIZER, num_updates, options
+    model, optimizer = translators.build_model(TOKENIZER, TOKENIZER, options)
+    translators.compile_model(
+        model, optimizer, num_updates, options.r_drop, options
     )
+    return model
 
 
 def test_training_may_read_own_words_and_compare_two_passes(monkeypatch):
@@ -53,3 +56,16 @@ def test_a_recurrent_model_may_share_its_vocabulary(monkeypatch):
     cells = model.encoder.cell, model.decoder.cell
     assert cells == ("gru", "conditional_gru")
     assert model.decoder.readout == "deep"
+
+
+def test_two_passes_are_compared_after_some_epochs(monkeypatch):
+    for arguments, stages in [
+        ([], [(13, 0.0)]),
+        (["--r-drop=2"], [(13, 2.0)]),
+        (["--r-drop=2", "--r-drop-after=5"], [(5, 0.0), (13, 2.0)]),
+        (["--r-drop=2", "--r-drop-after=13"], [(13, 0.0)]),
+        (["--architecture=transformer"], [(62, 0.0), (86, 3.0)]),
+        (["--architecture=transformer", "--epochs=9"], [(9, 0.0)]),
+    ]:
+        options = parse(monkeypatch, *arguments)
+        assert translators.list_stages(options) == stages
