@@ -11,9 +11,10 @@ lowercased, tokenised text: `--tokenized` trains and scores on those files.
 Without it, the text is raw, and the score is cased BLEU of whole sentences.
 
 `--architecture transformer` trains a tiny Transformer instead of a recurrent
-model: one vocabulary and one embedding for both languages and the output, and
-in the end the average of the weights of the last epochs. The models and their
-recipes are in `translators.py`, beside this file.
+model: one vocabulary and one embedding for both languages and the output, two
+passes compared (R-Drop) in the last epochs, and in the end the average of
+their weights. The models and their recipes are in `translators.py`, beside
+this file.
 
 The output folder holds `model.keras`, the best model by validation BLEU with
 its tokenizers inside, and `history.csv`, one row an epoch. An interrupted

@@ -130,14 +130,15 @@ def _row_losses(labels: Tensor, label_smoothing: float) -> Callable:
             # Keras hands it over in either way.
             (upstream,) = args if upstream is None else (upstream,)
             upstream = ops.expand_dims(upstream, 1)
+            smoothed = label_smoothing / size
+            at_labels = ops.take_along_axis(probabilities, labels, axis=1)
+            at_labels = at_labels - smoothed - (1.0 - label_smoothing)
             difference = probabilities
             if label_smoothing:
-                difference = difference - label_smoothing / size
-            at_labels = ops.take_along_axis(difference, labels, axis=1)
-            at_labels = (at_labels - (1.0 - label_smoothing)) * upstream
-            # At last, where it need not copy what is read elsewhere.
+                difference = difference - smoothed
+            # Each is read once, so that it is written where it is.
             return ops.scatter_update(
-                difference * upstream, places, at_labels[:, 0]
+                difference * upstream, places, (at_labels * upstream)[:, 0]
             )
 
         return normalizer - target, gradient

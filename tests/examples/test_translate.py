@@ -326,6 +326,23 @@ def test_batches_are_of_pairs_or_of_tokens(monkeypatch, capsys):
     assert "not allowed with" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("stops, expected", [(False, 2), (True, 1)])
+def test_r_drop_comes_after_some_epochs(
+    stops, expected, data, tmp_path, monkeypatch
+):
+    seen = []
+
+    def fit(model, data, epochs, **options):
+        seen.append((epochs, model.objectives.r_drop))
+        model.stop_training = stops
+
+    monkeypatch.setattr(s2s.models.Seq2Seq, "fit", fit)
+    monkeypatch.setattr(translate, "evaluate", lambda options: None)
+    arguments = ["--epochs=5", "--r-drop=2", "--r-drop-after=3"]
+    run(monkeypatch, *arguments, "--data", data, "--output", tmp_path)
+    assert seen == [(3, 0.0), (5, 2.0)][:expected]
+
+
 def test_own_words_rise_over_all_updates(data, tmp_path, monkeypatch):
     def compile_model(model, optimizer, num_updates, r_drop, options):
         assert num_updates == 5 * 3  # epochs of 48 pairs
