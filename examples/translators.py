@@ -133,7 +133,7 @@ def compile_model(model, optimizer, num_updates, r_drop, options):
 def list_stages(options):
     """Returns pairs: an epoch to train to, and the weight of R-Drop."""
     start, end = options.r_drop_after, options.epochs
-    if start == 0:
+    if start <= 0 or not options.r_drop:
         return [(end, options.r_drop)]
     if start >= end:
         return [(end, 0.0)]

@@ -330,10 +330,11 @@ def test_batches_are_of_pairs_or_of_tokens(monkeypatch, capsys):
 def test_r_drop_comes_after_some_epochs(
     stops, expected, data, tmp_path, monkeypatch
 ):
-    seen = []
+    seen, optimizers = [], set()
 
     def fit(model, data, epochs, **options):
         seen.append((epochs, model.objectives.r_drop))
+        optimizers.add(model.optimizer)
         model.stop_training = stops
 
     monkeypatch.setattr(s2s.models.Seq2Seq, "fit", fit)
@@ -341,6 +342,7 @@ def test_r_drop_comes_after_some_epochs(
     arguments = ["--epochs=5", "--r-drop=2", "--r-drop-after=3"]
     run(monkeypatch, *arguments, "--data", data, "--output", tmp_path)
     assert seen == [(3, 0.0), (5, 2.0)][:expected]
+    assert len(optimizers) == 1
 
 
 def test_own_words_rise_over_all_updates(data, tmp_path, monkeypatch):

@@ -64,6 +64,8 @@ def test_two_passes_are_compared_after_some_epochs(monkeypatch):
         (["--r-drop=2"], [(13, 2.0)]),
         (["--r-drop=2", "--r-drop-after=5"], [(5, 0.0), (13, 2.0)]),
         (["--r-drop=2", "--r-drop-after=13"], [(13, 0.0)]),
+        (["--r-drop=2", "--r-drop-after=-1"], [(13, 2.0)]),
+        (["--r-drop=0", "--r-drop-after=5"], [(13, 0.0)]),
         (["--architecture=transformer"], [(74, 0.0), (94, 3.0)]),
         (["--architecture=transformer", "--epochs=9"], [(9, 0.0)]),
     ]:

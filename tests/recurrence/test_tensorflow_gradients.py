@@ -52,7 +52,7 @@ def gradients_in_a_graph(operation, shapes, values):
         )
 
     specs = [tf.TensorSpec(shape, "float64") for shape in shapes]
-    function = tf.function(run, input_signature=specs)
+    function = tf.function(run, input_signature=specs, autograph=False)
     return function(*values), function.get_concrete_function().graph
 
 
@@ -99,7 +99,7 @@ def test_gradients_stop_where_they_are_told_to():
     """What the inputs come from, outside of a loop, is none of a step's."""
     start = tf.constant(np.random.default_rng(0).normal(size=(5, 3)))
 
-    @tf.function
+    @tf.function(autograph=False)
     def run(start):
         def body(number, total):
             found = differentiate(
