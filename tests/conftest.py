@@ -1,10 +1,5 @@
 """Fixtures of several rooms."""
 
-import os
-
-# Each graph is compiled anew, and run once or twice.
-os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
-
 import keras
 import pytest
 
