@@ -10,6 +10,7 @@ import numpy as np
 from keras_s2s import checks
 from keras_s2s import images as image_files
 from keras_s2s.models.inference import InferenceModel
+from keras_s2s.models.minimum_bayes_risk import Utility
 from keras_s2s.models.phrases import Phrases
 from keras_s2s.models.phrases import Prefixes
 from keras_s2s.models.to_text import ToText
@@ -57,6 +58,7 @@ class ImageToText(ToText):
         images: Sequence[Any],
         batch_size: int = 64,
         verbose: int = 0,
+        utility: str | Utility | None = None,
         prefixes: Prefixes = None,
         required: Phrases = None,
         forbidden: Phrases = None,
@@ -72,6 +74,8 @@ class ImageToText(ToText):
                 `(H, W, C)`. Pixels in [0, 255].
             batch_size: int > 0. Images at a time. Default: 64.
             verbose: int. 1 shows a progress bar. Default: 0.
+            utility: as for `TextToText.generate`. Default: None, the first
+                of the N hypotheses is taken.
             prefixes, required, forbidden: as for `TextToText.generate`, one
                 entry an image or for all. Default: None.
 
@@ -81,21 +85,24 @@ class ImageToText(ToText):
         Raises:
             FileNotFoundError: there is no such file.
             TypeError: `images` is no list.
-            ValueError: an image is none, or of another shape.
+            ValueError: an image is none, or of another shape; there is a
+                `utility`, and one hypothesis.
             TypeError, ValueError: as `TextToText.generate` of phrases.
         """
         checks.check_positive("batch_size", batch_size)
         image_files.check_images(images)
         self.check_vocabulary("target_tokenizer", self.inference.decoder)
+        read = self.make_reader(utility, self._decode)
         asked = prefixes, required, forbidden
         told = self.encode_phrases(len(images), {}, *asked)
         unread = []
         batches = self._make_batches(images, batch_size, unread)
-        texts = self.write(
-            len(images), batches, verbose, self.read_best, told=told
-        )
+        texts = self.write(len(images), batches, verbose, read, told=told)
         image_files.warn_of_unread(unread, len(images), stacklevel=2)
         return texts
+
+    def _decode(self, result: dict, n: int, places: Sequence[int]) -> list[str]:
+        return self.target_tokenizer.decode(result["ids"][:, n])
 
     def _make_batches(
         self, images: Sequence[Any], batch_size: int, unread: list[Any]

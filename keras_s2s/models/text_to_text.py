@@ -10,14 +10,11 @@ import numpy as np
 
 from keras_s2s import checks
 from keras_s2s.data import pad_rows
-from keras_s2s.decoding import RandomSampling
 from keras_s2s.models.hypothesis import Hypothesis
 from keras_s2s.models.hypothesis import read_hypotheses
 from keras_s2s.models.hypothesis import spell
 from keras_s2s.models.inference import InferenceModel
 from keras_s2s.models.minimum_bayes_risk import Utility
-from keras_s2s.models.minimum_bayes_risk import choose_texts
-from keras_s2s.models.minimum_bayes_risk import find_utility
 from keras_s2s.models.phrases import Phrases
 from keras_s2s.models.phrases import Prefixes
 from keras_s2s.models.to_text import ToText
@@ -137,23 +134,11 @@ class TextToText(ToText):
                 `return_alignments`.
         """
         checks.check_positive("batch_size", batch_size)
-        if utility is not None:
-            if self.inference.search.num_hypotheses == 1:
-                rule = "None where the search returns one hypothesis"
-                checks.fail("utility", rule, utility)
-            utility = find_utility(utility)
         rows, writer = self._encode(texts, replace_unknowns)
         asked = prefixes, required, forbidden
         told = self.encode_phrases(len(rows), writer.options, *asked)
 
-        def read(result: dict, places: Sequence[int]) -> list[str]:
-            if utility is None:
-                return writer.write(result, 0, places)
-            count = result["ids"].shape[1]
-            texts = [writer.write(result, n, places) for n in range(count)]
-            are_drawn = isinstance(self.inference.search, RandomSampling)
-            return choose_texts(texts, result, utility, are_drawn)
-
+        read = self.make_reader(utility, writer.write)
         batches = self._make_batches(rows, batch_size)
         return self.write(len(rows), batches, verbose, read, told=told)
 

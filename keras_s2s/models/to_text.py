@@ -10,7 +10,11 @@ import keras
 import numpy as np
 
 from keras_s2s import checks
+from keras_s2s.decoding import RandomSampling
 from keras_s2s.models.inference import InferenceModel
+from keras_s2s.models.minimum_bayes_risk import Utility
+from keras_s2s.models.minimum_bayes_risk import choose_texts
+from keras_s2s.models.minimum_bayes_risk import find_utility
 from keras_s2s.models.phrases import add_constraints
 from keras_s2s.models.phrases import choose
 from keras_s2s.models.phrases import encode_phrases
@@ -95,9 +99,34 @@ class ToText(keras.Model):
             progress.add(left)
         return results
 
-    def read_best(self, result: dict, places: Sequence[int]) -> list[str]:
-        """Returns the first of the N texts of each source of a batch."""
-        return self.target_tokenizer.decode(result["ids"][:, 0])
+    def make_reader(
+        self, utility: str | Utility | None, decode: Callable
+    ) -> Callable[[dict, Sequence[int]], list[str]]:
+        """Returns what reads one text of each source from a result.
+
+        Args:
+            utility: str, function or None. As for `generate`.
+            decode: function of a result, n and the places of its sources.
+                Returns the n-th text of each of them.
+
+        Raises:
+            ValueError: there is a `utility`, and one hypothesis.
+        """
+        if utility is None:
+            return lambda result, places: decode(result, 0, places)
+        search = self.inference.search
+        if search.num_hypotheses == 1:
+            rule = "None where the search returns one hypothesis"
+            checks.fail("utility", rule, utility)
+        function = find_utility(utility)
+        are_drawn = isinstance(search, RandomSampling)
+
+        def read(result: dict, places: Sequence[int]) -> list[str]:
+            count = result["ids"].shape[1]
+            texts = [decode(result, n, places) for n in range(count)]
+            return choose_texts(texts, result, function, are_drawn)
+
+        return read
 
     def encode_phrases(
         self, count: int, options: dict[str, list], *phrases: Any

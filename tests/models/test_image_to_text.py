@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from keras_s2s.decoding import BeamSearch
 from keras_s2s.decoding import ForcedPrefix
 from keras_s2s.decoding import GreedySearch
 from keras_s2s.models import ImageToText
@@ -61,6 +62,22 @@ def test_captions_take_phrases():
         captioner.generate(PICTURES[:2], prefixes=["a"] * 3)
 
 
+def test_a_utility_chooses_among_captions():
+    search = BeamSearch(4, num_hypotheses=4)
+    inference = image_to_text().inference.with_search(search)
+    inference.compile(run_eagerly=True)
+    captioner = ImageToText(inference, tokenizer())
+    ids = inference.predict_on_batch(PICTURES)["ids"]
+    texts = [tokenizer().decode(rows) for rows in ids]
+
+    def count(text, other=""):
+        return -text.count("t")
+
+    chosen = captioner.generate(PICTURES, utility=count)
+    assert chosen == [max(candidates, key=count) for candidates in texts]
+    assert chosen != captioner.generate(PICTURES)
+
+
 def test_images_that_do_not_open_give_no_text(paths):
     captioner = image_to_text()
     expected = captioner.generate(paths)
@@ -91,6 +108,8 @@ def test_what_is_no_list_of_images_is_refused(paths):
         captioner.generate(np.zeros((1, 6, 6, 3)))
     with pytest.raises(ValueError, match="`batch_size` must be an integer >="):
         captioner.generate(PICTURES, batch_size=0)
+    with pytest.raises(ValueError, match="`utility` must be None where"):
+        captioner.generate(PICTURES, utility="chrf")
     with pytest.raises(FileNotFoundError, match=r"`images\[0\]` must be an ex"):
         captioner.generate(["none.png"])
 
