@@ -167,7 +167,7 @@ def test_two_workers_train_as_one_until_one_is_lost(
     data, tmp_path, monkeypatch
 ):
     """The first and the last epoch of three are those of one."""
-    same = [*TRANSFORMER, "--data", data, "--dropout=0"]
+    same = [*COMPARED, "--data", data, "--dropout=0"]
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     options = [*same, "--output", parts, "--resume"]
     with no_graphs(), monkeypatch.context() as context:
