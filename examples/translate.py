@@ -105,7 +105,12 @@ def parse_options():
     add("--alpha", type=float, help="exponent of its length penalty")
     add("--max-length", type=int, default=80, help="of what is generated")
     add("--seed", type=int, default=0)
-    add("--mixed-precision", action="store_true", help="bfloat16 products")
+    add(
+        "--mixed-precision",
+        action=argparse.BooleanOptionalAction,
+        default=translators.multiplies_bfloat16(),
+        help="products in bfloat16; default: if the processor has them",
+    )
     add("--jit", action="store_true", help="compile with XLA")
     architecture = parser.parse_known_args()[0].architecture
     parser.set_defaults(**translators.RECIPES[architecture])
@@ -334,6 +339,7 @@ def main():
     options.leads = options.strategy.extended.should_checkpoint
     keras.utils.set_random_seed(options.seed)
     if options.mixed_precision:
+        print("Products are in bfloat16, with --no-mixed-precision in float32.")
         keras.config.set_dtype_policy("mixed_bfloat16")
     try:
         train(options)

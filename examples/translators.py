@@ -5,6 +5,8 @@ its recipe or the options of `translate.py` have it: sizes, dropout, optimizer,
 learning rate, loss.
 """
 
+import pathlib
+
 import keras
 
 import keras_s2s as s2s
@@ -51,6 +53,13 @@ RECIPES = {
         "alpha": 1.2,
     },
 }
+
+
+def multiplies_bfloat16(path="/proc/cpuinfo"):
+    """Returns whether the processor has products in bfloat16, if Linux says."""
+    path = pathlib.Path(path)
+    flags = path.read_text().split() if path.exists() else []
+    return not {"avx512_bf16", "amx_bf16"}.isdisjoint(flags)
 
 
 def build_rate(options):

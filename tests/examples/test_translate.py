@@ -326,6 +326,25 @@ def test_batches_are_of_pairs_or_of_tokens(monkeypatch, capsys):
     assert "not allowed with" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    "asked, policies",
+    [("--mixed-precision", ["mixed_bfloat16"]), ("--no-mixed-precision", [])],
+)
+def test_the_policy_is_set_before_a_model_is_made(
+    asked, policies, monkeypatch, capsys
+):
+    made = []
+    monkeypatch.setattr(keras.config, "set_dtype_policy", made.append)
+    monkeypatch.setattr(
+        translate, "train", lambda options: made.append("model")
+    )
+    monkeypatch.setattr(translate, "evaluate", lambda options: None)
+    run(monkeypatch, asked)
+    assert made == [*policies, "model"]
+    said = "with --no-mixed-precision in float32" in capsys.readouterr().out
+    assert said == bool(policies)
+
+
 @pytest.mark.parametrize("stops, expected", [(False, 2), (True, 1)])
 def test_r_drop_comes_after_some_epochs(
     stops, expected, data, tmp_path, monkeypatch

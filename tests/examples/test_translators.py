@@ -1,3 +1,5 @@
+import functools
+import sys
 import types
 
 import numpy as np
@@ -56,6 +58,37 @@ def test_a_recurrent_model_may_share_its_vocabulary(monkeypatch):
     cells = model.encoder.cell, model.decoder.cell
     assert cells == ("gru", "conditional_gru")
     assert model.decoder.readout == "deep"
+
+
+@pytest.mark.parametrize(
+    "flags, expected",
+    [
+        ("fpu avx512_bf16 avx512f", True),
+        ("fpu amx_bf16", True),
+        ("fpu avx512f", False),
+        (None, False),
+    ],
+)
+def test_products_are_in_bfloat16_where_the_processor_has_them(
+    flags, expected, tmp_path
+):
+    path = tmp_path / "cpuinfo"
+    if flags is not None:
+        path.write_text(f"processor\t: 0\nflags\t\t: {flags}\nbugs\t\t:\n")
+    assert translators.multiplies_bfloat16(path) is expected
+
+
+@pytest.mark.parametrize("found", [True, False])
+def test_a_run_is_in_mixed_precision_by_default_or_as_asked(found, monkeypatch):
+    has_them = functools.partial(bool, found)
+    monkeypatch.setattr(translators, "multiplies_bfloat16", has_them)
+    for arguments, expected in [
+        ([], found),
+        (["--mixed-precision"], True),
+        (["--no-mixed-precision"], False),
+    ]:
+        monkeypatch.setattr(sys, "argv", ["translate.py", *arguments])
+        assert translate.parse_options().mixed_precision is expected
 
 
 def test_two_passes_are_compared_after_some_epochs(monkeypatch):

@@ -14,6 +14,7 @@ SMALL = [
     "--dropout=0.5",
     "--max-length=4",
     "--beam-size=2",
+    "--no-mixed-precision",
 ]
 
 
