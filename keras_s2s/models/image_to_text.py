@@ -13,6 +13,7 @@ from keras_s2s.models.inference import InferenceModel
 from keras_s2s.models.minimum_bayes_risk import Utility
 from keras_s2s.models.phrases import Phrases
 from keras_s2s.models.phrases import Prefixes
+from keras_s2s.models.sorted_search import share_out
 from keras_s2s.models.to_text import ToText
 from keras_s2s.tokenizers import SentencePieceTokenizer
 
@@ -72,7 +73,8 @@ class ImageToText(ToText):
         Args:
             images: array `(N, H, W, C)`, or list of paths and of arrays
                 `(H, W, C)`. Pixels in [0, 255].
-            batch_size: int > 0. Images at a time. Default: 64.
+            batch_size: int > 0. Images at a time, as sentences of
+                `TextToText.generate`. Default: 64.
             verbose: int. 1 shows a progress bar. Default: 0.
             utility: as for `TextToText.generate`. Default: None, the first
                 of the N hypotheses is taken.
@@ -108,6 +110,7 @@ class ImageToText(ToText):
         self, images: Sequence[Any], batch_size: int, unread: list[Any]
     ) -> Iterator[tuple[list[int], np.ndarray]]:
         """Yields what can be read and where it is; names the rest."""
+        batch_size = share_out(self.inference, len(images), batch_size)
         image_shape = tuple(self.inference.encoder.make_input().shape[1:])
         for start in range(0, len(images), batch_size):
             places, pixels = [], []

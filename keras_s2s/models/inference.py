@@ -1,6 +1,7 @@
 """Search over a trained encoder and decoder, as a model of its own."""
 
 import functools
+import threading
 from typing import Any
 from typing import TypeAlias
 
@@ -31,6 +32,9 @@ Tensor: TypeAlias = Any
 # Where a search is compiled, sources are padded to a multiple of this many
 # tokens: each length is compiled anew.
 COMPILED_MULTIPLE = 64
+
+# Held while a model is traced, which is once, whatever threads search with it.
+READYING = threading.Lock()
 
 
 @keras.saving.register_keras_serializable(package="keras_s2s")
@@ -195,7 +199,6 @@ class InferenceModel(LoopModel):
         if steps is not None or callbacks is not None:
             x = self._pad(source, told)
             return super().predict(x, batch_size, verbose, steps, callbacks)
-        self._make_ready()  # by one thread
         return predict_sorted(self, source, told, batch_size or 32, verbose)
 
     def with_search(self, search: Search) -> "InferenceModel":
@@ -271,9 +274,10 @@ class InferenceModel(LoopModel):
         return found
 
     def _make_ready(self) -> None:
-        if self.predict_function is None and not self.jit_compile:
-            self.make_predict_function()
-            trace_any_length(self.predict_function, self.input)
+        with READYING:
+            if self.predict_function is None and not self.jit_compile:
+                self.make_predict_function()
+                trace_any_length(self.predict_function, self.input)
 
     @property
     def _takes_ids(self) -> bool:

@@ -1,5 +1,6 @@
 """Batches of sources of like lengths, searched side by side."""
 
+import collections
 from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
@@ -41,9 +42,7 @@ def predict_sorted(
     lengths = find_lengths(source, getattr(encoder, "pad_id", 0))
     # The longest first: what does not fit into memory fails at once.
     order = np.argsort(-lengths, kind="stable")
-    num_threads = find_num_threads(inference)
-    if len(order) >= num_threads * LEAST_ROWS:
-        batch_size = min(batch_size, -(-len(order) // num_threads))
+    batch_size = share_out(inference, len(order), batch_size)
     batches = [
         order[start : start + batch_size]
         for start in range(0, len(order), batch_size)
@@ -66,6 +65,7 @@ def predict_sorted(
         return found
 
     results = []
+    num_threads = find_num_threads(inference)
     for found in map_by_threads(search, batches, num_threads):
         results.append(found)
         bar.update(len(results))
@@ -74,6 +74,15 @@ def predict_sorted(
         key: np.concatenate([found[key] for found in results])[places]
         for key in results[0]
     }
+
+
+def share_out(inference: keras.Model, count: int, batch_size: int) -> int:
+    """Returns a size of batches, at most `batch_size`, such that each of the
+    threads has some of `count` sources, if they are not very few."""
+    num_threads = find_num_threads(inference)
+    if count < num_threads * LEAST_ROWS:
+        return batch_size
+    return min(batch_size, -(-count // num_threads))
 
 
 def find_num_threads(inference: keras.Model) -> int:
@@ -89,9 +98,18 @@ def find_num_threads(inference: keras.Model) -> int:
 def map_by_threads(
     function: Callable, items: Iterable, num_threads: int
 ) -> Iterator[Any]:
-    """As `map`, by so many threads. What one raises ends the others."""
+    """As `map`, by so many threads. What one raises ends the others.
+
+    One item more than there are threads is taken before its turn.
+    """
     if num_threads == 1:
         yield from map(function, items)
         return
     with ThreadPoolExecutor(num_threads) as pool:
-        yield from pool.map(function, items)
+        waiting = collections.deque()
+        for item in items:
+            waiting.append(pool.submit(function, item))
+            if len(waiting) > num_threads:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()

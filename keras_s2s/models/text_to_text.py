@@ -17,6 +17,7 @@ from keras_s2s.models.inference import InferenceModel
 from keras_s2s.models.minimum_bayes_risk import Utility
 from keras_s2s.models.phrases import Phrases
 from keras_s2s.models.phrases import Prefixes
+from keras_s2s.models.sorted_search import share_out
 from keras_s2s.models.to_text import ToText
 from keras_s2s.models.unknown_words import TextWriter
 from keras_s2s.tokenizers import Tokenizer
@@ -100,7 +101,9 @@ class TextToText(ToText):
 
         Args:
             texts: list of str.
-            batch_size: int > 0. Sentences at a time. Default: 64.
+            batch_size: int > 0. Sentences at a time, at most; as in
+                `InferenceModel.predict`, two batches may be searched side by
+                side. Default: 64.
             verbose: int. 1 shows a progress bar. Default: 0.
             utility: str or function. Chooses among the N hypotheses of the
                 search by `minimum_bayes_risk`: samples count alike, those of
@@ -228,6 +231,7 @@ class TextToText(ToText):
         tokenizer = self.source_tokenizer
         order = [n for n in range(len(rows)) if rows[n]]
         order.sort(key=lambda n: -len(rows[n]))
+        batch_size = share_out(self.inference, len(order), batch_size)
         for start in range(0, len(order), batch_size):
             places = order[start : start + batch_size]
             sources = [[*rows[n], *self._end()] for n in places]

@@ -19,6 +19,8 @@ from keras_s2s.models.phrases import add_constraints
 from keras_s2s.models.phrases import choose
 from keras_s2s.models.phrases import encode_phrases
 from keras_s2s.models.quantization import find_quantized
+from keras_s2s.models.sorted_search import find_num_threads
+from keras_s2s.models.sorted_search import map_by_threads
 from keras_s2s.tokenizers import Tokenizer
 
 
@@ -74,6 +76,8 @@ class ToText(keras.Model):
     ) -> list[Any]:
         """Returns what `read` makes of the results of all batches, in order.
 
+        Batches are searched side by side where `InferenceModel.predict` does.
+
         Args:
             count: int. How many sources there are.
             batches: iterable of the places of sources, and the sources.
@@ -88,9 +92,14 @@ class ToText(keras.Model):
         inference = self.find_inference(tuple(told))
         results, left = [empty] * count, count
         progress = keras.utils.Progbar(count, verbose=verbose)
-        for places, source in batches:
-            batch = inference.join_inputs(source, choose(told, places))
-            result = inference.predict_on_batch(batch)
+
+        def search(batch: tuple) -> tuple:
+            places, source = batch
+            joined = inference.join_inputs(source, choose(told, places))
+            return places, inference.predict_on_batch(joined)
+
+        num_threads = find_num_threads(inference)
+        for places, result in map_by_threads(search, batches, num_threads):
             for place, value in zip(places, read(result, places)):
                 results[place] = value
             progress.add(len(places))

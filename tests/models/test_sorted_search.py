@@ -9,10 +9,16 @@ import tensorflow as tf
 
 from keras_s2s import decoding
 from keras_s2s.models import InferenceModel
+from keras_s2s.models import TextToText
 from keras_s2s.models import sorted_search
 from keras_s2s.recurrence import loop
 from tests import numerics
 from tests import pairs
+from tests.models.texts import text_to_text
+from tests.models.texts import tokenizer
+
+WHO = ["a dog", "the cat", "two men", "a bird", "one bear", "the fish"]
+DOES = ["runs", "sits", "eats", "sleeps", "sees a cat", "is here"]
 
 
 @pytest.fixture
@@ -62,6 +68,31 @@ def test_few_sources_are_one_batch(two_cores, monkeypatch):
     inference.predict(np.full((31, 2), 5), batch_size=64, verbose=0)
     inference.predict(np.full((33, 2), 5), batch_size=64, verbose=0)
     assert sizes[0] == 31 and sorted(sizes[1:]) == [16, 17]
+
+
+def test_texts_are_searched_side_by_side_and_traced_once(
+    two_cores, monkeypatch
+):
+    words = tokenizer()
+    inference = text_to_text().inference.with_search(decoding.GreedySearch())
+    text = TextToText(inference, words, words)
+    both, sizes = threading.Barrier(2, timeout=60), []
+    search = inference.predict_on_batch
+
+    def predict_on_batch(x):
+        both.wait()
+        sizes.append(len(x))
+        return search(x)
+
+    monkeypatch.setattr(inference, "predict_on_batch", predict_on_batch)
+    texts = [f"{who} {does} ." for who in WHO for does in DOES]
+    found = text.generate([*texts, ""])
+    assert sizes == [18, 18]
+    function = inference.predict_function
+    assert function.experimental_get_tracing_count() == 1
+    monkeypatch.setattr(inference, "predict_on_batch", search)
+    assert found == [*text.generate(texts, batch_size=7), ""]
+    assert len(set(found)) > 5
 
 
 @pytest.mark.parametrize("num_threads", [1, 2])
