@@ -10,11 +10,11 @@ Two scales of BLEU are in use, and they do not compare. The papers score
 lowercased, tokenised text: `--tokenized` trains and scores on those files.
 Without it, the text is raw, and the score is cased BLEU of whole sentences.
 
+One vocabulary and one embedding are for both languages and the output.
 `--architecture transformer` trains a tiny Transformer instead of a recurrent
-model: one vocabulary and one embedding for both languages and the output, two
-passes compared (R-Drop) in the last epochs, and in the end the average of
-their weights. The models and their recipes are in `translators.py`, beside
-this file.
+model: two passes compared (R-Drop) in the last epochs, and in the end the
+average of their weights. The models and their recipes are in `translators.py`,
+beside this file.
 
 The output folder holds `model.keras`, the best model by validation BLEU with
 its tokenizers inside, and `history.csv`, one row an epoch. An interrupted

@@ -14,14 +14,14 @@ import keras_s2s as s2s
 # The defaults of an architecture.
 RECIPES = {
     "rnn": {
-        "epochs": 13,
+        "epochs": 10,
         "batch": {"batch_size": 64},
         "vocabulary_size": 8000,
         "model_type": "unigram",
         "embedding_dim": 256,
         "units": 256,
         "num_layers": 1,
-        "shared": False,
+        "shared": True,
         "dropout": 0.4,
         "learning_rate": 2e-3,
         "schedule": "decay",

@@ -36,7 +36,7 @@ PARTS = {
     "own-words": ("scheduled sampling, to 0.25", ["--own-words=0.25"]),
     "r-drop": ("R-Drop, weight 2", ["--r-drop=2"]),
     "guided": ("guided alignment, weight 0.5", ["--guided-alignment=0.5"]),
-    "shared": ("one vocabulary and embedding for both", ["--shared"]),
+    "separate": ("a vocabulary and embedding for each", ["--no-shared"]),
     "conditional": ("conditional GRU", ["--cell=conditional_gru"]),
     "deep": ("deep readout", ["--readout=deep"]),
     "untied": ("output weights of its own", ["--untied"]),

@@ -286,9 +286,8 @@ def test_a_run_ends_as_the_average_of_its_last_epochs(
         "epoch-3.weights.h5",
         "history.csv",
         "model.keras",
-        "source.model",
+        "shared.model",
         "state.json",
-        "target.model",
     }
     options = parse(monkeypatch, "--output", tmp_path)
     tokenizers = translate.build_tokenizers([], [], options)
