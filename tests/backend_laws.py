@@ -110,6 +110,12 @@ def write_reference(folder):
     np.savez(folder / "encoders.npz", *encoder_results())
 
 
+def reference(name):
+    """What TensorFlow computed, by name."""
+    with np.load(Path(os.environ["REFERENCE"]) / f"{name}.npz") as arrays:
+        return dict(arrays)
+
+
 @functools.cache
 def loaded(name):
     return keras.saving.load_model(Path(os.environ["REFERENCE"]) / name)
@@ -121,7 +127,7 @@ def test_this_is_the_backend_that_was_asked_for():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_it_agrees_with_tensorflow(name):
-    expected = np.load(Path(os.environ["REFERENCE"]) / f"{name}.npz")
+    expected = reference(name)
     found = results(loaded(f"{name}.keras"))
     assert set(found) == set(expected)
     for key in ("ids", "lengths"):
@@ -132,7 +138,7 @@ def test_it_agrees_with_tensorflow(name):
 
 
 def test_encoders_agree_with_tensorflow():
-    expected = np.load(Path(os.environ["REFERENCE"]) / "encoders.npz")
+    expected = reference("encoders")
     numerics.assert_close(encoder_results(), list(expected.values()), 1e-4)
 
 
@@ -192,7 +198,7 @@ def test_odd_rows_give_what_a_loop_gives(ids):
 
 
 def test_searches_find_what_tensorflow_does():
-    expected = np.load(Path(os.environ["REFERENCE"]) / "searches.npz")
+    expected = reference("searches")
     found = search_all()
     assert set(found) == set(expected)
     for name in found:

@@ -1,13 +1,7 @@
-"""Fixtures of several rooms, and how often their garbage is looked for."""
-
-import gc
+"""Fixtures of several rooms."""
 
 import keras
 import pytest
-
-# Graphs are many objects that live as long as their file's models: to walk
-# through them all again and again took a tenth of the time.
-gc.set_threshold(100_000, 20, 100)
 
 
 @pytest.fixture
