@@ -41,9 +41,7 @@ def test_output_weights_and_the_schedule_may_differ(monkeypatch):
     assert float(model.optimizer.learning_rate) == pytest.approx(1e-6)
 
 
-def test_a_recurrent_model_may_share_its_vocabulary(monkeypatch):
-    arguments = ["--cell=conditional_gru", "--readout=deep"]
-    options = parse(monkeypatch, *arguments)
+def test_a_recurrent_model_shares_its_vocabulary_unless_told(monkeypatch):
     read = []
 
     def build_tokenizer(name, texts, options):
@@ -51,10 +49,21 @@ def test_a_recurrent_model_may_share_its_vocabulary(monkeypatch):
         return TOKENIZER
 
     monkeypatch.setattr(translate, "build_tokenizer", build_tokenizer)
-    tokenizers = translate.build_tokenizers(["a"], ["b"], options)
-    assert read == [("shared", ["a", "b"])] and tokenizers == [TOKENIZER] * 2
-    model = build(options)
-    assert model.get_config()["share_embeddings"]
+    for arguments, names in [
+        ([], [("shared", ["a", "b"])]),
+        (["--no-shared"], [("source", ["a"]), ("target", ["b"])]),
+    ]:
+        options = parse(monkeypatch, *arguments)
+        tokenizers = translate.build_tokenizers(["a"], ["b"], options)
+        assert read == names and tokenizers == [TOKENIZER] * 2
+        read.clear()
+        shares = build(options).get_config()["share_embeddings"]
+        assert shares == (not arguments)
+
+
+def test_a_recurrent_model_may_be_a_conditional_one(monkeypatch):
+    arguments = ["--cell=conditional_gru", "--readout=deep"]
+    model = build(parse(monkeypatch, *arguments))
     cells = model.encoder.cell, model.decoder.cell
     assert cells == ("gru", "conditional_gru")
     assert model.decoder.readout == "deep"
