@@ -1,7 +1,13 @@
-"""Fixtures of several rooms."""
+"""Fixtures of several rooms, and how often their garbage is looked for."""
+
+import gc
 
 import keras
 import pytest
+
+# Graphs are many objects that live as long as their file's models: to walk
+# through them all again and again took a tenth of the time or more.
+gc.set_threshold(100_000, 20, 100)
 
 
 @pytest.fixture
