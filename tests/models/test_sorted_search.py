@@ -84,10 +84,21 @@ def test_texts_are_searched_side_by_side_and_traced_once(
         sizes.append(len(x))
         return search(x)
 
+    make, made = inference.make_predict_function, []
+
+    def make_predict_function():
+        if inference.predict_function is None:
+            made.append(threading.get_ident())
+            time.sleep(0.2)  # in which the other comes, too, if it may
+        return make()
+
     monkeypatch.setattr(inference, "predict_on_batch", predict_on_batch)
+    monkeypatch.setattr(
+        inference, "make_predict_function", make_predict_function
+    )
     texts = [f"{who} {does} ." for who in WHO for does in DOES]
     found = text.generate([*texts, ""])
-    assert sizes == [18, 18]
+    assert sizes == [18, 18] and len(made) == 1
     function = inference.predict_function
     assert function.experimental_get_tracing_count() == 1
     monkeypatch.setattr(inference, "predict_on_batch", search)
