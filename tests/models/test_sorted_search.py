@@ -108,7 +108,12 @@ def test_texts_are_searched_side_by_side_and_traced_once(
 
 @pytest.mark.parametrize("num_threads", [1, 2])
 def test_items_keep_their_order_and_an_error_ends_them(num_threads):
-    started = []
+    started, taken = [], []
+
+    def take():
+        for number in range(99):
+            taken.append(number)
+            yield number
 
     def double(number):
         started.append(number)
@@ -117,8 +122,9 @@ def test_items_keep_their_order_and_an_error_ends_them(num_threads):
             raise MemoryError(number)
         return 2 * number
 
-    found = sorted_search.map_by_threads(double, range(99), num_threads)
+    found = sorted_search.map_by_threads(double, take(), num_threads)
     assert [next(found) for _ in range(3)] == [0, 2, 4]
+    assert len(taken) <= 3 + num_threads
     with pytest.raises(MemoryError):
         next(found)
     count = len(started)
