@@ -1,5 +1,6 @@
 """Masks (bool, True = real token) and masked means."""
 
+from collections.abc import Callable
 from typing import Any
 from typing import TypeAlias
 
@@ -64,11 +65,14 @@ def masked_mean(values: Tensor, mask: Tensor, axis: Any = None) -> Tensor:
     return ops.divide_no_nan(total, ops.sum(weights, axis=axis))
 
 
-def masked_softmax(scores: Tensor, mask: Tensor) -> Tensor:
+def masked_softmax(
+    scores: Tensor, mask: Tensor, softmax: Callable = ops.softmax
+) -> Tensor:
     """Returns the softmax over the last axis, exactly 0 on padding.
 
     Computed in float32 at least, whatever the dtype of `scores`. A row
-    without any real position gets uniform weights, never NaN.
+    without any real position gets uniform weights, never NaN. In the step of
+    a scan `softmax` is that of `recurrence`.
     """
     dtype = keras.backend.standardize_dtype(scores.dtype)
     # Keras warns of a softmax over one position.
@@ -76,7 +80,7 @@ def masked_softmax(scores: Tensor, mask: Tensor) -> Tensor:
         return ops.ones_like(scores)
     scores = ops.cast(scores, keras.backend.result_type(dtype, "float32"))
     scores = ops.where(mask, scores, MASKED_SCORE)
-    return ops.cast(ops.softmax(scores, axis=-1), dtype)
+    return ops.cast(softmax(scores), dtype)
 
 
 def token_weights(

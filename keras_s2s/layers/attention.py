@@ -10,6 +10,7 @@ from keras_s2s import checks
 from keras_s2s import masking
 from keras_s2s.recurrence import linear
 from keras_s2s.recurrence import scan
+from keras_s2s.recurrence import softmax
 
 Tensor: TypeAlias = Any
 
@@ -178,7 +179,7 @@ class Attention(keras.layers.Layer):
 def weigh(scores: Tensor, prepared: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
     """Scores `(B, T, S)` -> context `(B, T, D)`, weights `(B, T, S)`."""
     mask = ops.expand_dims(prepared["mask"], 1)
-    weights = masking.masked_softmax(scores, mask)
+    weights = masking.masked_softmax(scores, mask, softmax)
     return linear(weights, prepared["value"]), weights
 
 

@@ -10,6 +10,7 @@ from keras_s2s import checks
 from keras_s2s import masking
 from keras_s2s.layers.scored_attention import ScoredAttention
 from keras_s2s.recurrence import linear
+from keras_s2s.recurrence import softmax
 
 Tensor: TypeAlias = Any
 
@@ -126,7 +127,7 @@ class LocalAttention(ScoredAttention):
             ops.abs(distance) <= self.window,
         )
         scores = self.exact_scores(self.scorer, query, prepared)
-        weights = masking.masked_softmax(scores, mask)
+        weights = masking.masked_softmax(scores, mask, softmax)
         if self.alignment == "predictive":
             deviation = self.window / 2
             weights = weights * ops.exp(-0.5 * ops.square(distance / deviation))

@@ -29,6 +29,7 @@ from keras_s2s.recurrence.loop import without_gradients
 from keras_s2s.recurrence.loop import write_slice
 from keras_s2s.recurrence.program import linear
 from keras_s2s.recurrence.program import sigmoid
+from keras_s2s.recurrence.program import softmax
 from keras_s2s.recurrence.program import tanh
 
 __all__ = [
@@ -55,6 +56,7 @@ __all__ = [
     "set_random_state",
     "show_to_workers",
     "sigmoid",
+    "softmax",
     "sum_exponentials",
     "sum_over_replicas",
     "tanh",

@@ -62,6 +62,11 @@ def sigmoid(inputs: Tensor) -> Tensor:
     return _activate("sigmoid", inputs)
 
 
+def softmax(inputs: Tensor) -> Tensor:
+    """Softmax over the last axis, kept inside `scan` as `tanh` is."""
+    return _activate("softmax", inputs)
+
+
 def _activate(name: str, inputs: Tensor) -> Tensor:
     if _active.programs and _active.programs[-1].activate is not None:
         return _active.programs[-1].activate(name, inputs)

@@ -7,7 +7,9 @@ import tensorflow as tf
 from tensorflow.python.eager import record
 
 from keras_s2s.recurrence import tensorflow_gradients
+from keras_s2s.recurrence import tensorflow_softmax
 from keras_s2s.recurrence.program import Program
+from keras_s2s.recurrence.tensorflow_series import Series
 from keras_s2s.recurrence.tensorflow_steps import CarryingSteps
 from keras_s2s.recurrence.tensorflow_steps import PackedSteps
 from keras_s2s.recurrence.tensorflow_steps import Steps
@@ -15,6 +17,7 @@ from keras_s2s.recurrence.tensorflow_steps import Steps
 # Activations whose gradient follows from their result.
 ACTIVATIONS = {
     "sigmoid": (tf.sigmoid, tf.raw_ops.SigmoidGrad),
+    "softmax": (tensorflow_softmax.softmax, tensorflow_softmax.gradient),
     "tanh": (tf.tanh, tf.raw_ops.TanhGrad),
 }
 
@@ -79,16 +82,22 @@ class _Record:
     """The products and activations of a step, while it runs forward."""
 
     def __init__(self):
+        self.inputs = []
         self.products = []
         self.activations = []
 
     def multiply(self, number, x, w):
+        self.inputs.append(x)
         self.products.append(tf.matmul(x, w))
         return self.products[-1]
 
     def activate(self, name, x):
         self.activations.append(ACTIVATIONS[name][0](x))
         return self.activations[-1]
+
+    @property
+    def groups(self):
+        return [self.inputs, self.products, self.activations]
 
 
 def _trace(program, walk, state, sequences, constants):
@@ -99,7 +108,7 @@ def _trace(program, walk, state, sequences, constants):
         _, outputs = program.run(
             kept.multiply, state, inputs, constants, kept.activate
         )
-        return outputs, kept.products, kept.activations
+        return outputs, *kept.groups
 
     traced = tf.function(step, autograph=False).get_concrete_function(
         [walk.rows_spec(tensor) for tensor in state],
@@ -122,13 +131,11 @@ def _cut_constants(program, walk, constants, time):
 
 
 def _forward(program, walk, state, sequences, constants, keeps):
-    """Returns outputs, last state and, for `_backward`, groups of arrays.
-
-    The arrays hold the tensors of each step as they are: nothing is copied.
-    """
-    outputs, products, activations = _trace(
-        program, walk, state, sequences, constants
-    )
+    """Returns outputs, last state and, for `_backward`, a `Series` and arrays
+    of the states before each step and of what it did with them."""
+    outputs, *records = _trace(program, walk, state, sequences, constants)
+    states = [walk.rows_spec(tensor) for tensor in state]
+    series = Series(walk, [outputs, states, *records] if keeps else [outputs])
 
     def body(number, state, arrays):
         time = walk.time(number)
@@ -144,34 +151,24 @@ def _forward(program, walk, state, sequences, constants, keeps):
         state = [
             walk.put_rows(new, old, time) for new, old in zip(after, state)
         ]
-        groups = (outputs, before, kept.products, kept.activations)
-        written = [
-            [a.write(time, value) for a, value in zip(group, values)]
-            for group, values in zip(arrays, groups)
-        ]
-        return number + 1, state, written
+        groups = [outputs, before, *kept.groups] if keeps else [outputs]
+        return number + 1, state, series.write(arrays, time, groups)
 
-    arrays = [
-        [walk.array(spec) for spec in outputs],
-        [walk.array(walk.rows_spec(tensor)) for tensor in state],
-        [walk.array(spec) for spec in products],
-        [walk.array(spec) for spec in activations],
-    ]
     _, last, arrays = tf.while_loop(
         lambda number, state, arrays: number < walk.steps,
         body,
         (
             tf.constant(0),
             [walk.start(tensor) for tensor in state],
-            arrays if keeps else arrays[:1],
+            series.start(),
         ),
     )
-    outputs = [walk.join(array) for array in arrays[0]]
-    return outputs, last, arrays[1:]
+    return series.join(arrays, 0), last, (series, arrays)
 
 
 def _backward(program, walk, saved, output_gradients, state_gradients):
-    (states, products, activations), sequences, constants = saved
+    (kept, kept_arrays), sequences, constants = saved
+    y_specs = kept.groups[3]
     accumulated = program.accumulated
     # With few rows, a product with a matrix that is transposed beforehand is
     # two to three times as fast as one that transposes it itself.
@@ -192,16 +189,16 @@ def _backward(program, walk, saved, output_gradients, state_gradients):
             else walk.cut_rows(tensor, time)
             for use, tensor in transposed.items()
         }
-        results = [array.read(time) for array in products]
+        _, before, _, results, activations = kept.read(kept_arrays, time)
         upstream = [walk.cut_gradients(tensor, time) for tensor in dstate]
         upstream += [walk.cut(tensor, time) for tensor in output_gradients]
-        x, gradients = _step_gradients(
+        gradients = _step_gradients(
             program,
-            [array.read(time) for array in states],
+            before,
             [walk.cut(tensor, time) for tensor in sequences],
             _cut_constants(program, walk, constants, time),
             [(y, weights[use]) for y, use in zip(results, program.uses)],
-            [array.read(time) for array in activations],
+            activations,
             upstream,
         )
         dbefore, dinputs, dconstants, dproducts = gradients
@@ -213,23 +210,11 @@ def _backward(program, walk, saved, output_gradients, state_gradients):
             add(index, total, d, time)
             for index, total, d in zip(accumulated, sums, dconstants)
         ]
-        written = [
-            [a.write(time, value) for a, value in zip(group, values)]
-            for group, values in zip(arrays, (dinputs, x, dproducts))
-        ]
-        return number + 1, dstate, sums, written
+        arrays = series.write(arrays, time, [dinputs, dproducts])
+        return number + 1, dstate, sums, arrays
 
-    y_specs = [tf.TensorSpec(a.element_shape, a.dtype) for a in products]
-    x_specs = [
-        tf.TensorSpec([*y.shape[:-1], constants[use].shape[-2]], y.dtype)
-        for use, y in zip(program.uses, y_specs)
-    ]
     float_sequences = [s for s in sequences if s.dtype.is_floating]
-    arrays = [
-        [walk.array(walk.spec(s)) for s in float_sequences],
-        [walk.array(spec) for spec in x_specs],
-        [walk.array(spec) for spec in y_specs],
-    ]
+    series = Series(walk, [[walk.spec(s) for s in float_sequences], y_specs])
     rows = {index for index in accumulated if index < program.first_variable}
     sums = [
         walk.start(walk.zeros(constants[index]))
@@ -244,12 +229,11 @@ def _backward(program, walk, saved, output_gradients, state_gradients):
             tf.constant(0),
             [walk.start(tensor) for tensor in state_gradients],
             sums,
-            arrays,
+            series.start(),
         ),
     )
-    dinputs, x, dproducts = [
-        [walk.join(array) for array in group] for group in arrays
-    ]
+    dinputs, dproducts = [series.join(arrays, group) for group in (0, 1)]
+    x = kept.join(kept_arrays, 2)
     dstate = [
         walk.complete(d, tensor) for d, tensor in zip(dstate, program.state)
     ]
@@ -279,7 +263,6 @@ def _step_gradients(
     program, state, inputs, constants, products, activations, upstream
 ):
     """Runs one step again, its record known, and differentiates it."""
-    x = []
     float_inputs = [tensor for tensor in inputs if tensor.dtype.is_floating]
     summed = [constants[index] for index in program.accumulated]
     groups = [state, float_inputs, summed]
@@ -297,7 +280,6 @@ def _step_gradients(
         y = []
 
         def multiply(number, product_inputs, weights):
-            x.append(product_inputs)
             y.append(_replay(product_inputs, *products[number]))
             return y[-1]
 
@@ -318,7 +300,7 @@ def _step_gradients(
     for group, values in zip(groups, gradients):
         for tensor, value in zip(group, values):
             value.set_shape(tensor.shape)
-    return x, gradients
+    return gradients
 
 
 def _replay(x, y, transposed_weights):
