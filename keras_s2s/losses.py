@@ -14,6 +14,7 @@ from keras_s2s.checks import check_rate
 from keras_s2s.checks import fail
 from keras_s2s.masking import token_weights
 from keras_s2s.normalizers import NormalizedLoss
+from keras_s2s.recurrence import share_rows
 from keras_s2s.regression import SequenceRegressionLoss
 
 __all__ = [
@@ -55,8 +56,11 @@ def token_losses(
     shape = ops.shape(labels)
     labels = ops.cast(ops.reshape(labels, (-1, 1)), "int32")
     logits = ops.reshape(logits, (-1, logits.shape[-1]))
-    losses = _row_losses(labels, label_smoothing)(logits)
-    return ops.reshape(losses, shape)
+
+    def losses(labels: Tensor, logits: Tensor) -> Tensor:
+        return _row_losses(labels, label_smoothing)(logits)
+
+    return ops.reshape(share_rows(losses, labels, logits), shape)
 
 
 def token_divergences(logits: Tensor, other_logits: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from keras_s2s.checks import fail
 from keras_s2s.losses import token_losses
 from keras_s2s.masking import token_weights
 from keras_s2s.maxima import first_maximum
+from keras_s2s.recurrence import share_rows
 
 Tensor: TypeAlias = Any
 
@@ -247,5 +248,6 @@ class SequenceAccuracy(SequenceMetric):
 
 def _is_right(labels: Tensor, logits: Tensor) -> Tensor:
     flat = ops.reshape(logits, (-1, logits.shape[-1]))
-    first = ops.reshape(first_maximum(flat)[1], ops.shape(labels))
+    first = share_rows(lambda rows: first_maximum(rows)[1], flat)
+    first = ops.reshape(first, ops.shape(labels))
     return ops.cast(ops.equal(first, labels), "float32")

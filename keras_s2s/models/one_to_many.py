@@ -15,6 +15,7 @@ from keras_s2s.models.door import match_names
 from keras_s2s.models.objectives import Objectives
 from keras_s2s.models.output import can_pack
 from keras_s2s.models.output import pack
+from keras_s2s.models.output import project
 from keras_s2s.models.seq2seq import Seq2Seq
 from keras_s2s.models.training import REAL
 from keras_s2s.models.training import TrainingModel
@@ -185,7 +186,7 @@ class OneToMany(TrainingModel):
         for name, decoder in self.decoders.items():
             if name in real:
                 features = decoder.features(targets[name], memory, training)
-                logits[name] = decoder.project(pack(features, real[name]))
+                logits[name] = project(decoder, pack(features, real[name]))
             else:
                 logits[name] = decoder(targets[name], memory, training=training)
         return logits

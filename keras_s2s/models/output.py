@@ -11,6 +11,7 @@ from keras_s2s.layers.decoder import Decoder
 from keras_s2s.layers.rows import RealRows
 from keras_s2s.losses import SequenceLoss
 from keras_s2s.metrics import SequenceMetric
+from keras_s2s.recurrence import share_rows
 from keras_s2s.recurrence.chunks import sum_chunks
 
 Tensor: TypeAlias = Any
@@ -38,6 +39,16 @@ def pack(values: Any, real: Any) -> Any:
     else:
         packed = ops.take(ops.reshape(values, (-1,)), rows.index, axis=0)
     return ops.expand_dims(packed, 0)
+
+
+def project(decoder: Decoder, features: Tensor) -> Tensor:
+    """Packed features `(1, N, R)` -> logits `(1, N, V)`, rows shared out."""
+
+    def project_rows(rows: Tensor) -> Tensor:
+        return ops.squeeze(decoder.project(ops.expand_dims(rows, 0)), 0)
+
+    rows = ops.squeeze(features, 0)
+    return ops.expand_dims(share_rows(project_rows, rows), 0)
 
 
 def unpack(values: Any, real: Any) -> Any:

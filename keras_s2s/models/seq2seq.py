@@ -17,6 +17,7 @@ from keras_s2s.models.objectives import Objectives
 from keras_s2s.models.output import ChunkedOutput
 from keras_s2s.models.output import can_pack
 from keras_s2s.models.output import pack
+from keras_s2s.models.output import project
 from keras_s2s.models.scheduled_sampling import IS_OWN
 from keras_s2s.models.scheduled_sampling import NOISE
 from keras_s2s.models.scheduled_sampling import ScheduledSampling
@@ -192,8 +193,9 @@ class Seq2Seq(TrainingModel):
             return self._chunked_output.evaluate(
                 features, labels, weights, real
             )
-        features = features if real is None else pack(features, real)
-        return self.decoder.project(features)
+        if real is None:
+            return self.decoder.project(features)
+        return project(self.decoder, pack(features, real))
 
     def _features(
         self, inputs: dict, target: Any, memory: dict, training: Any

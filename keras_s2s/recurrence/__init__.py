@@ -20,6 +20,7 @@ from keras_s2s.recurrence.loop import prefers_halves
 from keras_s2s.recurrence.loop import read_promptly
 from keras_s2s.recurrence.loop import scan
 from keras_s2s.recurrence.loop import set_random_state
+from keras_s2s.recurrence.loop import share_rows
 from keras_s2s.recurrence.loop import show_to_workers
 from keras_s2s.recurrence.loop import sum_exponentials
 from keras_s2s.recurrence.loop import sum_over_replicas
@@ -54,6 +55,7 @@ __all__ = [
     "read_promptly",
     "scan",
     "set_random_state",
+    "share_rows",
     "show_to_workers",
     "sigmoid",
     "softmax",

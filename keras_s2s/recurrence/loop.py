@@ -42,6 +42,7 @@ if keras.backend.backend() == "tensorflow":
     from keras_s2s.recurrence import tensorflow_cache
     from keras_s2s.recurrence import tensorflow_data
     from keras_s2s.recurrence import tensorflow_dropout
+    from keras_s2s.recurrence import tensorflow_parts
     from keras_s2s.recurrence import tensorflow_sums
     from keras_s2s.recurrence.tensorflow_updates import LOST_WORKER_ERRORS
     from keras_s2s.recurrence.tensorflow_updates import fast_updates
@@ -52,7 +53,7 @@ if keras.backend.backend() == "tensorflow":
     from keras_s2s.recurrence.tensorflow_updates import sum_over_replicas
 else:
     tensorflow_cache = tensorflow_data = None
-    tensorflow_dropout = tensorflow_sums = None
+    tensorflow_dropout = tensorflow_parts = tensorflow_sums = None
     LOST_WORKER_ERRORS = ()
 
     def fast_updates(optimizer: Any) -> Any:
@@ -118,6 +119,36 @@ def num_side_by_side(model: keras.Model) -> int:
     if model.distribute_strategy.num_replicas_in_sync > 1:
         return 1
     return min(os.cpu_count() or 1, 2)
+
+
+def num_parts() -> int:
+    """In how many parts a scan shares out its rows, one loop for each.
+
+    Two, where TensorFlow runs each operation on one thread and has several
+    for them: the loops then run side by side. Else one.
+    """
+    return tensorflow_parts.num_parts() if _on_processors() else 1
+
+
+def split_rows(values: Tensor, sizes: Sequence[Tensor]) -> list[Tensor]:
+    """Returns parts of `values` `(N, ...)`, their sizes int32 scalars."""
+    return tensorflow_parts.split_rows(values, sizes)
+
+
+def share_rows(function: Callable, *tensors: Tensor) -> Tensor:
+    """Returns `function(*tensors)`, its parts side by side as `num_parts` says.
+
+    For operations of many rows, which one thread would run alone.
+
+    Args:
+        function: callable. Tensors `(N, ...)` -> a tensor `(N, ...)`, each
+            row of which depends on those of the same number alone.
+        tensors: tensors `(N, ...)`.
+    """
+    count = num_parts()
+    if count == 1:
+        return function(*tensors)
+    return tensorflow_parts.share_rows(function, tensors, count)
 
 
 def _on_processors() -> bool:

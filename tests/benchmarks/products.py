@@ -85,31 +85,66 @@ def median_seconds(function, repeats, least=0.02):
     return statistics.median(times)
 
 
-def product_gflop_per_s(product, repeats=1):
-    """The machine's rate for a product and both of its gradients."""
+def make_products(count, rows, inner, columns):
+    """Returns a function: `count` products in a loop, as a scan runs them.
+
+    Where a scan shares out its rows, there are as many loops here.
+    """
     import tensorflow as tf
 
-    count, rows, inner, columns = product[1:]
-    x = tf.random.normal((rows, inner))
     weights = tf.random.normal((inner, columns))
-    transposed = tf.transpose(weights)
-    y = tf.random.normal((rows, columns))
-    all_x = tf.random.normal((count * rows, inner))
-    all_y = tf.random.normal((count * rows, columns))
-    seconds = count * (
-        median_seconds(lambda: tf.matmul(x, weights).numpy(), repeats)
-        + median_seconds(lambda: tf.matmul(y, transposed).numpy(), repeats)
+    parts = [tf.random.normal((count, n, inner)) for n in part_sizes(rows)]
+
+    def run(x, weights):
+        def body(number, _):
+            return number + 1, tf.matmul(x[number], weights)
+
+        first = tf.zeros((x.shape[1], columns))
+        return tf.while_loop(lambda n, _: n < count, body, (0, first))[1]
+
+    @tf.function(autograph=False)
+    def multiply(parts, weights):
+        return [run(x, weights) for x in parts]
+
+    return lambda: multiply(parts, weights)
+
+
+def make_sums(rows, inner, columns):
+    """Returns a function: the product of a gradient of `(inner, columns)`."""
+    import tensorflow as tf
+
+    sizes = part_sizes(rows)
+    x = [tf.random.normal((n, inner)) for n in sizes]
+    y = [tf.random.normal((n, columns)) for n in sizes]
+
+    @tf.function(autograph=False)
+    def multiply(x, y):
+        return sum(tf.matmul(a, b, transpose_a=True) for a, b in zip(x, y))
+
+    return lambda: multiply(x, y)
+
+
+def part_sizes(rows):
+    """Of how many rows a scan of `rows` runs each loop."""
+    from keras_s2s.recurrence.loop import num_parts
+
+    count = num_parts()
+    return [(rows + part) // count for part in range(count)]
+
+
+def product_gflop_per_s(product, repeats=1):
+    """The machine's rate for a product and both of its gradients."""
+    count, rows, inner, columns = product[1:]
+    functions = (
+        make_products(count, rows, inner, columns),
+        make_products(count, rows, columns, inner),
+        make_sums(count * rows, inner, columns),
     )
-    seconds += median_seconds(
-        lambda: tf.matmul(all_x, all_y, transpose_a=True).numpy(), repeats
-    )
-    return 3e-9 * product.flops / seconds
+    seconds = [median_seconds(function, repeats) for function in functions]
+    return 3e-9 * product.flops / sum(seconds)
 
 
 def peak_gflop_per_s(size=2048):
     """The machine's rate for one large product."""
-    import tensorflow as tf
-
-    x = tf.random.normal((size, size))
-    seconds = median_seconds(lambda: tf.matmul(x, x).numpy(), repeats=5)
-    return 2e-9 * size**3 / seconds
+    multiply = make_products(1, size, size, size)
+    return 2e-9 * size**3 / median_seconds(multiply, repeats=5)

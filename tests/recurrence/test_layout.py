@@ -8,6 +8,7 @@ from keras import ops
 
 from keras_s2s.layers.cells import LSTMCell
 from keras_s2s.recurrence import arrange
+from keras_s2s.recurrence import tensorflow_parts
 from tests import numerics
 
 U = 2
@@ -23,6 +24,13 @@ MASKS = {
 }
 every_mask = pytest.mark.parametrize("name", MASKS)
 every_layout = pytest.mark.parametrize("compiled", [False, True])
+
+
+@pytest.fixture(params=[1, 2, 3], autouse=True)
+def parts(request, monkeypatch):
+    """Of how many loops each runs a part of the rows."""
+    monkeypatch.setattr(tensorflow_parts, "num_parts", lambda: request.param)
+    return request.param
 
 
 def mask_of(name):
@@ -64,12 +72,20 @@ def test_one_vector_is_spread_over_its_row(compiled):
     np.testing.assert_array_equal(found, [[0, 0, 0], [1, 1, 1], [2, 0, 0]])
 
 
-def test_packing_leaves_padding_out():
-    layout = arrange(mask_of("many rows"), compiled=False)
+STEPS = {
     # 13 rows of 13 to 1 tokens, in steps of 8 rows or all.
-    steps = [13, 13, 13, 13, 13, 8, 8, 8, 8, 8, 8, 8, 8]
-    assert numerics.numpy(layout.sizes).tolist() == steps
-    assert len(layout.pack(ops.zeros((13, 13)))) == sum(steps)
+    1: [[13, 13, 13, 13, 13, 8, 8, 8, 8, 8, 8, 8, 8]],
+    2: [[7] * 13, [6] * 12],
+    3: [[5] * 13, [4] * 12, [4] * 11],
+}
+
+
+def test_packing_leaves_padding_out(parts):
+    layout = arrange(mask_of("many rows"), compiled=False)
+    sizes = [numerics.numpy(part.sizes).tolist() for part in layout.parts]
+    assert sizes == STEPS[parts]
+    packed = layout.pack(ops.zeros((13, 13)))
+    assert len(packed) == sum(sum(steps) for steps in sizes)
 
 
 def by_hand(cell, values, mask, reverse):

@@ -1,0 +1,208 @@
+"""Rows that are shared out between threads, on TensorFlow."""
+
+import os
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import keras_s2s as s2s
+from keras_s2s import recurrence
+from keras_s2s.recurrence import loop
+from keras_s2s.recurrence import tensorflow_parts
+from tests import numerics
+from tests import pairs
+
+THREADS = [
+    ({}, 1),
+    ({"INTRAOP": "2"}, 1),
+    ({"INTRAOP": "0"}, 1),
+    ({"INTRAOP": "one"}, 1),
+    ({"INTRAOP": "1"}, 2),
+    ({"INTRAOP": "1", "INTEROP": "1"}, 1),
+    ({"INTRAOP": "1", "INTEROP": "5"}, 2),
+]
+
+
+@pytest.mark.parametrize("threads, expected", THREADS)
+def test_loops_have_a_thread_each(threads, expected, monkeypatch):
+    monkeypatch.setattr(os, "cpu_count", lambda: 4)
+    for kind in ("INTRAOP", "INTEROP"):
+        monkeypatch.delenv(f"TF_NUM_{kind}_THREADS", raising=False)
+    for kind, count in threads.items():
+        monkeypatch.setenv(f"TF_NUM_{kind}_THREADS", count)
+    assert loop.num_parts() == expected
+
+
+def test_what_tensorflow_was_told_comes_first(monkeypatch):
+    monkeypatch.setattr(os, "cpu_count", lambda: 4)
+    monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "4")
+    threading = tf.config.threading
+    monkeypatch.setattr(
+        threading, "get_intra_op_parallelism_threads", lambda: 1
+    )
+    assert loop.num_parts() == 2
+    monkeypatch.setattr(
+        threading, "get_inter_op_parallelism_threads", lambda: 1
+    )
+    assert loop.num_parts() == 1
+
+
+def test_a_gpu_needs_no_parts(monkeypatch):
+    monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "1")
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [kind])
+    assert loop.num_parts() == 1
+
+
+@pytest.fixture
+def two_parts(monkeypatch):
+    monkeypatch.setattr(tensorflow_parts, "num_parts", lambda: 2)
+
+
+def make_model(name, **loss):
+    model = s2s.models.Seq2Seq(*pairs.pair(name, "float64"))
+    model.compile(
+        loss=s2s.losses.SequenceLoss(**loss),
+        metrics=[s2s.metrics.TokenAccuracy(), s2s.metrics.Perplexity()],
+    )
+    return model
+
+
+def make_batch(rows):
+    source, target, labels = (ids[:rows] for ids in pairs.sentences())
+    return {"source_ids": source, "target_ids": target}, labels
+
+
+def evaluate(model, x, labels):
+    """The loss, its gradients and the metrics of a training step."""
+
+    @tf.function(autograph=False)
+    def step(x, labels):
+        with tf.GradientTape() as tape:
+            ((x, y, weights),) = model.prepare(((x, labels),))
+            logits = model(x, training=True)
+            loss = model.compute_loss(x, y, logits, weights)
+        metrics = model.compute_metrics(x, y, logits, weights)
+        return loss, metrics, tape.gradient(loss, model.trainable_variables)
+
+    x = {name: tf.convert_to_tensor(ids) for name, ids in x.items()}
+    results = step(x, tf.convert_to_tensor(labels))
+    model.reset_metrics()
+    return tf.nest.map_structure(tf.convert_to_tensor, results)
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+@pytest.mark.parametrize("name", sorted({*pairs.RNN_PAIRS} - {"chunkwise"}))
+def test_a_model_learns_the_same_in_parts(name, rows, monkeypatch):
+    # "chunkwise" draws noise, new at each step.
+    model = make_model(name)
+    batch = make_batch(rows)
+    expected = evaluate(model, *batch)
+    monkeypatch.setattr(tensorflow_parts, "num_parts", lambda: 2)
+    found = evaluate(model, *batch)
+    numerics.assert_close(
+        numerics.numpy(found), numerics.numpy(expected), 1e-10
+    )
+
+
+def test_chunks_of_logits_stay_the_same_in_parts(monkeypatch):
+    model = make_model("default", chunk_size=4)
+    x, labels = make_batch(3)
+    expected = model.test_on_batch(x, labels)
+    monkeypatch.setattr(tensorflow_parts, "num_parts", lambda: 2)
+    model.make_test_function(force=True)
+    np.testing.assert_allclose(
+        model.test_on_batch(x, labels), expected, rtol=1e-6
+    )
+
+
+def test_what_xla_compiles_has_no_parts(two_parts):
+    calls = []
+
+    @tf.function(jit_compile=True)
+    def run(rows):
+        def function(rows):
+            calls.append(rows)
+            return 2 * rows
+
+        return recurrence.share_rows(function, rows)
+
+    np.testing.assert_array_equal(run(tf.ones((3, 2))), np.full((3, 2), 2))
+    assert len(calls) == 1
+
+
+def halve(rows, factors):
+    return rows * factors / 2
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 5])
+@pytest.mark.parametrize("in_graph", [False, True])
+def test_rows_are_shared_out_in_their_order(count, in_graph, two_parts):
+    calls = []
+
+    def function(rows, factors):
+        calls.append(rows)
+        return halve(rows, factors)
+
+    def run(rows, factors):
+        return recurrence.share_rows(function, rows, factors)
+
+    if in_graph:
+        spec = tf.TensorSpec([None, 3])
+        run = tf.function(run, [spec, spec], autograph=False)
+    rows = tf.reshape(tf.range(count * 3, dtype="float32"), (count, 3))
+    found = run(rows, rows + 1)
+    np.testing.assert_array_equal(found, halve(rows, rows + 1))
+    assert len(calls) == 2
+
+
+def test_gradients_of_shared_rows(two_parts):
+    rows = tf.reshape(tf.range(15.0), (5, 3))
+    with tf.GradientTape() as tape:
+        tape.watch(rows)
+        found = recurrence.share_rows(tf.square, rows)
+    np.testing.assert_array_equal(tape.gradient(found, rows), 2 * rows)
+
+
+def operations_of(run, *specs):
+    """Kinds of operations that TensorFlow runs of a function."""
+    graph = tf.function(run, specs, autograph=False).get_concrete_function()
+    graph = tf.compat.v1.graph_util.extract_sub_graph(
+        graph.graph.as_graph_def(), [one.op.name for one in graph.outputs]
+    )
+    return [node.op for node in graph.node]
+
+
+def test_what_is_in_parts_is_not_put_together_to_be_shared_out(two_parts):
+    def run(rows):
+        rows = recurrence.share_rows(tf.exp, rows)
+        rows = tf.cast(tf.reshape(rows, (1, -1, 3)), "float64")
+        return recurrence.share_rows(tf.sqrt, tf.reshape(rows, (-1, 3)))
+
+    operations = operations_of(run, tf.TensorSpec([None, 3]))
+    assert operations.count("Sqrt") == 2
+    assert operations.count("ConcatV2") == 1
+    rows = tf.reshape(tf.range(15.0), (5, 3))
+    np.testing.assert_allclose(run(rows), np.sqrt(np.exp(rows)), rtol=1e-6)
+
+
+OTHERS = {
+    "three parts": lambda x: tf.concat([x, x, x], 0),
+    "columns": lambda x: tf.reshape(tf.concat([x, x], 1), (-1, 3)),
+    "rows of another size": lambda x: tf.reshape(
+        tf.concat([x[:2], x[2:]], 0), (-1, 1)
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_what_was_put_together_otherwise_is_split(name, two_parts):
+    def run(rows):
+        return recurrence.share_rows(tf.exp, OTHERS[name](rows))
+
+    operations = operations_of(run, tf.TensorSpec([None, 3]))
+    assert operations.count("SplitV") == 1
+    rows = tf.reshape(tf.range(15.0), (5, 3))
+    graph = tf.function(run, autograph=False)
+    expected = np.exp(OTHERS[name](rows))
+    np.testing.assert_allclose(graph(rows), expected, rtol=1e-6)
