@@ -6,11 +6,15 @@ recurrent product of the same shape. Run it from the root of the repository:
 
     python -m tests.benchmarks.scaling --output FOLDER
 
+With TF_NUM_INTRAOP_THREADS=1 in the environment rows are shared out between
+threads, those of the product, too.
+
 Points are timed in turn, round after round, so that a noisy moment hits all
-of them; each figure is the median. `token_ratio` and `gflop_ratio` are the
-time per target token and per counted operation over the best of their curve,
-`product_ratio` that of the recurrent product alone: where it is near 1, the
-others should be. A token costs more with more units; the encoder and the
+of them, the second of two steps each time: the first finds the caches full of
+another model. Each figure is the median. `token_ratio` and `gflop_ratio` are
+the time per target token and per counted operation over the best of their
+curve, `product_ratio` that of the recurrent product alone: where it is near 1,
+the others should be. A token costs more with more units; the encoder and the
 update of the weights cost the same whatever the target's length, and the
 update whatever the batch.
 `update_ms` is the update alone; `peak_mb` what a step of that length adds to
@@ -70,7 +74,7 @@ def parse_arguments(arguments=None):
     )
     add = parser.add_argument
     add("--output", type=Path, default=Path("runs"), help="folder")
-    add("--rounds", type=int, default=9, help="timed steps of each point")
+    add("--rounds", type=int, default=7, help="timed steps of each point")
     add("--source-length", type=int, default=20, help="tokens of a source")
     add("--quick", action="store_true", help="tiny sizes, to see it run")
     return parser.parse_args(arguments)
@@ -147,6 +151,7 @@ def measure(points, options):
     found = {point: ([], [], []) for point in points}
     for number in range(options.rounds + 1):
         for point, series in found.items():
+            train(models[point.units], batches[point])
             figures = (
                 train(models[point.units], batches[point]),
                 updates[point.units](),
