@@ -1,6 +1,7 @@
-"""Fixtures of several rooms, and how often their garbage is looked for."""
+"""Fixtures of several rooms, and what all tests run under."""
 
 import gc
+import os
 
 import keras
 import pytest
@@ -8,6 +9,10 @@ import pytest
 # Graphs are many objects that live as long as their file's models: to walk
 # through them all again and again took a tenth of the time or more.
 gc.set_threshold(100_000, 20, 100)
+
+# As many threads an operation as there are cores, whatever an example sets in
+# the process of the tests that come after its own.
+os.environ["TF_NUM_INTRAOP_THREADS"] = "0"
 
 
 @pytest.fixture

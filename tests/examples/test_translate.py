@@ -344,6 +344,36 @@ def test_the_policy_is_set_before_a_model_is_made(
     assert said == bool(policies)
 
 
+@pytest.mark.parametrize(
+    "cores, arguments, expected",
+    [
+        (2, [], "1"),
+        (2, ["--translate=model.keras"], "1"),
+        (2, ["--jit"], None),
+        (2, ["--architecture=transformer"], None),
+        (8, [], None),
+    ],
+)
+def test_each_of_two_cores_has_half_of_a_batch(
+    cores, arguments, expected, monkeypatch
+):
+    name = "TF_NUM_INTRAOP_THREADS"
+    monkeypatch.setenv(name, "")  # What it was comes back.
+    monkeypatch.delenv(name)
+    monkeypatch.setattr(os, "cpu_count", lambda: cores)
+    found = []
+    for part in ("train", "translate"):
+        monkeypatch.setattr(
+            translate, part, lambda options: found.append(os.environ.get(name))
+        )
+    monkeypatch.setattr(translate, "evaluate", lambda options: None)
+    run(monkeypatch, "--no-mixed-precision", *arguments)
+    assert found == [expected]
+    monkeypatch.setenv(name, "2")
+    run(monkeypatch, "--no-mixed-precision", *arguments)
+    assert found == [expected, "2"]
+
+
 @pytest.mark.parametrize("stops, expected", [(False, 2), (True, 1)])
 def test_r_drop_comes_after_some_epochs(
     stops, expected, data, tmp_path, monkeypatch
