@@ -67,10 +67,11 @@ class Series:
         first = {}
         for place, value in enumerate(values):
             holder = first.setdefault(id(value), place)
-            sizes = [
-                self.specs[n].shape[1:].num_elements() for n in (holder, place)
-            ]
-            if sizes[0] == sizes[1] is not None:
+            shapes = [self.specs[n].shape for n in (holder, place)]
+            sizes = {shape[1:].num_elements() for shape in shapes}
+            # A scalar has no rows.
+            has_rows = {shape.rank != 0 for shape in shapes}
+            if len(sizes) == len(has_rows) == 1 and None not in sizes:
                 self.holders[place] = holder
 
     def _shape(self, held: dict, place: int) -> Tensor:

@@ -106,3 +106,22 @@ def test_rows_of_an_unknown_size_are_held_apart():
         return tf.constant(series.holders)
 
     np.testing.assert_array_equal(run(), [0, 1])
+
+
+def test_a_scalar_is_held_apart_from_its_row():
+    walk = walks()["padded"]
+
+    def views(rows):
+        total = tf.reduce_sum(rows)
+        return [total, tf.expand_dims(total, 0), tf.identity(total)]
+
+    @tf.function
+    def run():
+        specs = [tf.TensorSpec([]), tf.TensorSpec([1]), tf.TensorSpec([])]
+        series, joined, read = write_and_read(walk, views, specs)
+        assert series.holders == [0, 1, 0]
+        return joined, read
+
+    joined, read = run()
+    assert [np.shape(one) for one in joined] == [(2,), (2, 1), (2,)]
+    assert [np.shape(one) for one in read] == [(), (1,), ()]
