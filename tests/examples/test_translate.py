@@ -23,6 +23,7 @@ from examples.translate import translators
 from tests.examples import killed_translate
 from tests.examples.translating import command
 from tests.examples.translating import parse
+from tests.examples.translating import run
 from tests.examples.translating import write_data
 
 # Of `tf.data`, where nothing else makes graphs.
@@ -50,11 +51,6 @@ TRANSFORMER = [
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     return write_data(tmp_path_factory.mktemp("data"))
-
-
-def run(monkeypatch, *options):
-    monkeypatch.setattr(sys, "argv", command(*options))
-    translate.main()
 
 
 @contextlib.contextmanager
@@ -226,40 +222,6 @@ def test_lines_are_translated(briefly, finished, monkeypatch, capsys):
     assert output[1] == ""
 
 
-def test_tokenized_text_is_read_from_its_own_files(tmp_path, monkeypatch):
-    (tmp_path / "tok").mkdir()
-    for language in ("en", "fr"):
-        path = tmp_path / "tok" / f"val.lc.norm.tok.{language}"
-        path.write_text(f"in {language} .\n")
-    arguments = ["--data", tmp_path, "--tokenized", "--target", "fr"]
-    options = parse(monkeypatch, *arguments)
-    assert translate.read_split("val", options) == [["in en ."], ["in fr ."]]
-
-
-@pytest.mark.parametrize(
-    "tokenized, address",
-    [
-        ([], "/data/task1/raw/val.en.gz"),
-        (["--tokenized"], "/data/task1/tok/val.lc.norm.tok.en"),
-    ],
-)
-def test_data_are_downloaded_from_their_home(
-    tokenized, address, tmp_path, monkeypatch
-):
-    origins = []
-
-    def get_file(fname, origin):
-        origins.append(origin)
-        path = tmp_path / "lines"
-        path.write_text("a line\n")
-        return path
-
-    monkeypatch.setattr(translate.keras.utils, "get_file", get_file)
-    lines = translate.read_split("val", parse(monkeypatch, *tokenized))
-    assert lines == [["a line"], ["a line"]]
-    assert origins[0].endswith(f"multi30k/dataset/master{address}")
-
-
 @pytest.mark.slow
 def test_a_run_ends_as_the_average_of_its_last_epochs(
     briefly, data, tmp_path, monkeypatch, capsys
@@ -307,71 +269,6 @@ def test_a_run_ends_as_the_average_of_its_last_epochs(
         assert len(found) == len(expected) > 5
         for one, other in zip(found, expected):
             np.testing.assert_allclose(one, other, atol=1e-6)
-
-
-def test_batches_are_of_pairs_or_of_tokens(monkeypatch, capsys):
-    for arguments, batch in [
-        ([], {"batch_size": 64}),
-        (["--batch-tokens=900"], {"batch_tokens": 900}),
-        (["--architecture=transformer"], {"batch_tokens": 8192}),
-        (
-            ["--architecture=transformer", "--batch-size=9"],
-            {"batch_size": 9},
-        ),
-    ]:
-        assert parse(monkeypatch, *arguments).batch == batch
-    with pytest.raises(SystemExit):
-        parse(monkeypatch, "--batch-tokens=900", "--batch-size=9")
-    assert "not allowed with" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    "asked, policies",
-    [("--mixed-precision", ["mixed_bfloat16"]), ("--no-mixed-precision", [])],
-)
-def test_the_policy_is_set_before_a_model_is_made(
-    asked, policies, monkeypatch, capsys
-):
-    made = []
-    monkeypatch.setattr(keras.config, "set_dtype_policy", made.append)
-    monkeypatch.setattr(
-        translate, "train", lambda options: made.append("model")
-    )
-    monkeypatch.setattr(translate, "evaluate", lambda options: None)
-    run(monkeypatch, asked)
-    assert made == [*policies, "model"]
-    said = "with --no-mixed-precision in float32" in capsys.readouterr().out
-    assert said == bool(policies)
-
-
-@pytest.mark.parametrize(
-    "cores, arguments, expected",
-    [
-        (2, [], "1"),
-        (2, ["--translate=model.keras"], "1"),
-        (2, ["--jit"], None),
-        (2, ["--architecture=transformer"], None),
-        (8, [], None),
-    ],
-)
-def test_each_of_two_cores_has_half_of_a_batch(
-    cores, arguments, expected, monkeypatch
-):
-    name = "TF_NUM_INTRAOP_THREADS"
-    monkeypatch.setenv(name, "")  # What it was comes back.
-    monkeypatch.delenv(name)
-    monkeypatch.setattr(os, "cpu_count", lambda: cores)
-    found = []
-    for part in ("train", "translate"):
-        monkeypatch.setattr(
-            translate, part, lambda options: found.append(os.environ.get(name))
-        )
-    monkeypatch.setattr(translate, "evaluate", lambda options: None)
-    run(monkeypatch, "--no-mixed-precision", *arguments)
-    assert found == [expected]
-    monkeypatch.setenv(name, "2")
-    run(monkeypatch, "--no-mixed-precision", *arguments)
-    assert found == [expected, "2"]
 
 
 @pytest.mark.parametrize("stops, expected", [(False, 2), (True, 1)])

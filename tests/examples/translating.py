@@ -43,3 +43,8 @@ def command(*options):
 def parse(monkeypatch, *options):
     monkeypatch.setattr(sys, "argv", command(*options))
     return translate.parse_options()
+
+
+def run(monkeypatch, *options):
+    monkeypatch.setattr(sys, "argv", command(*options))
+    translate.main()
