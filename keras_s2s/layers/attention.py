@@ -40,7 +40,9 @@ class Attention(keras.layers.Layer):
     """
 
     # The entries of what `prepare` returns that `attend` uses in no other
-    # way than as the weights of `linear`: their gradients are deferred.
+    # way than as the weights of `linear`: their gradients are deferred. With
+    # `value` among them and the `attend` of here, a decoder may multiply it by
+    # a matrix, once, in place of each context: see `sums_value`.
     linear_entries: tuple[str, ...] = ()
     is_stateful: bool = False
     # Whether training adds `weights_loss` to the loss of a decoder.
@@ -64,6 +66,16 @@ class Attention(keras.layers.Layer):
         state = self.initial_state(value, mask, 1)
         noise = self.draw_noise(query, mask, training)
         return self._attend_in_order(query, prepared, state, noise)
+
+    @property
+    def sums_value(self) -> bool:
+        """Whether a context is nothing but a weighted sum of the prepared
+        `value`, by weights that do not depend on it."""
+        kept = (Attention.attend, Attention.attend_step)
+        return "value" in self.linear_entries and kept == (
+            type(self).attend,
+            type(self).attend_step,
+        )
 
     def build_weights(self, query_dim: int, value_dim: int) -> None:
         """Makes the weights from the sizes of queries and memory."""

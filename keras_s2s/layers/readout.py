@@ -30,7 +30,7 @@ class Readout(keras.layers.Layer):
 
     Call arguments:
         state: float `(..., U)`.
-        context: float `(..., D)` or None.
+        context: float `(..., units)` or None. From `project_context`.
         token: float `(..., units)` or None. From `project_token`.
 
     Returns:
@@ -72,6 +72,13 @@ class Readout(keras.layers.Layer):
             shape=(self.units,), initializer="zeros", name="bias"
         )
 
+    def project_context(self, context: Tensor | None) -> Tensor | None:
+        """Float `(..., D)` -> the context's part; or, which is the same, of a
+        memory -> that of which the context's part is the weighted sum."""
+        if self.kind == "state" or context is None:
+            return context
+        return linear(context, self.context_kernel)
+
     def project_token(self, embedded: Tensor) -> Tensor | None:
         """Float `(..., E)` -> the token's part, for all steps at once."""
         if self.kind != "deep":
@@ -88,7 +95,7 @@ class Readout(keras.layers.Layer):
             return state
         total = linear(state, self.state_kernel)
         if self.has_context:
-            total = total + linear(context, self.context_kernel)
+            total = total + context
         if self.kind == "deep":
             total = total + token
         total = total + ops.cast(self.bias, total.dtype)

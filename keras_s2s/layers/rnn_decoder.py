@@ -205,6 +205,14 @@ class RNNDecoder(ReadsTokens, Decoder):
             )
         self.output_layer.build((None, features_dim))
         uses_readout = self.readout_layer.kind != "state"
+        # Whether the memory is multiplied by the readout's kernel, once, in
+        # place of the sum of it that each step reads.
+        self.projects_memory = (
+            uses_readout
+            and self.cell != CONDITIONAL
+            and getattr(self.attention_layer, "sums_value", False)
+            and features_dim <= context_dim
+        )
         self.feed_dim = 0
         if self.feeds_back:
             self.feed_dim = features_dim if uses_readout else context_dim
@@ -272,6 +280,7 @@ class RNNDecoder(ReadsTokens, Decoder):
             )
             found = self.reader.read_all(x, context, layout, keeps_weights)
             vector, token = found.pop("vector"), inputs.get("token")
+            vector = self._project_context(vector)
             found["features"] = self.readout_layer(x, vector, token)
         x = self.dropout_layer(found["features"], training=training)
         found = {
@@ -293,7 +302,11 @@ class RNNDecoder(ReadsTokens, Decoder):
         return self.output_layer(features)
 
     def prepare(self, memory: dict[str, Any]) -> dict[str, Any]:
-        return self.reader.prepare(memory)
+        context = self.reader.prepare(memory)
+        if self.projects_memory:
+            value = self.readout_layer.project_context(context["value"])
+            context = {**context, "value": value}
+        return context
 
     def initial_state(
         self, memory: dict[str, Any], beam_size: int, max_length: int
@@ -346,6 +359,7 @@ class RNNDecoder(ReadsTokens, Decoder):
 
         x, cells, found = self.stack.advance_and_read(inputs, state, read)
         vector, weights, attention = found
+        vector = self._project_context(vector)
         x = self.readout_layer.call(x, vector, inputs.get("token"))
         new_state = {"cells": cells}
         if attention:
@@ -354,6 +368,12 @@ class RNNDecoder(ReadsTokens, Decoder):
             is_state = self.readout_layer.kind == "state"
             new_state["feed"] = vector if is_state else x
         return x, weights, new_state
+
+    def _project_context(self, vector: Tensor | None) -> Tensor | None:
+        """What was read -> its part of the readout."""
+        if self.projects_memory:
+            return vector
+        return self.readout_layer.project_context(vector)
 
     def _run_joint(
         self,

@@ -23,7 +23,7 @@ def test_a_readout_adds_what_there_is(kind, has_context):
     total = STATE @ weights["state_kernel"] + weights["bias"]
     context = token = None
     if has_context:
-        context = CONTEXT
+        context = layer.project_context(CONTEXT)
         total = total + CONTEXT @ weights["context_kernel"]
     if kind == "deep":
         token = layer.project_token(TOKEN)
@@ -37,6 +37,7 @@ def test_a_state_readout_is_the_state():
     layer.build(4, 3, 5)
     assert layer.dim == 4 and not layer.weights
     assert layer.project_token(TOKEN) is None
+    assert layer.project_context(CONTEXT) is CONTEXT
     numerics.assert_close(layer(STATE, CONTEXT), STATE, 0)
 
 
@@ -53,7 +54,7 @@ def test_a_readout_keeps_what_a_layer_keeps(kind):
     layer_checks.check_layer(
         lambda **o: Readout(6, kind, True, **o),
         STATE,
-        CONTEXT,
+        np.tile(CONTEXT, 2),  # as if projected
         build=(4, 3, 5),
     )
 

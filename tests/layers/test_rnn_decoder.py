@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from keras import ops
 
+import keras_s2s as s2s
 from keras_s2s.layers import RNNDecoder
 from tests import laws
 from tests import layer_checks
@@ -49,6 +50,35 @@ def test_a_padding_id_inside_a_target_cuts_nothing_off(name):
             :, 0
         ]
         numerics.assert_close(decoder(ids, memory), steps, 1e-9)
+
+
+class HalfAttention(s2s.layers.AdditiveAttention):
+    def attend(self, query, prepared):
+        context, weights = super().attend(query, prepared)
+        return context / 2, weights
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, True),
+        ({"attention": "general", "input_feeding": False}, True),
+        ({"readout": "deep"}, True),
+        ({"readout_units": 6}, True),
+        # As much to add up for each step as to multiply.
+        ({"readout_units": 7}, False),
+        ({"readout": "state"}, False),
+        ({"attention": None, "context": "mean"}, False),
+        ({"cell": "conditional_gru"}, False),
+        ({"attention": s2s.layers.CoverageAttention(4)}, False),
+        ({"attention": HalfAttention(4)}, False),
+    ],
+    ids=str,
+)
+def test_a_memory_is_multiplied_where_nothing_else_reads_it(options, expected):
+    decoder = RNNDecoder(**SIZES, **options)
+    decoder.build((None, None), {"outputs": (None, None, 6), "state": []})
+    assert decoder.projects_memory is expected
 
 
 @pytest.mark.parametrize("name", ["default", "mean"])
