@@ -145,7 +145,7 @@ def up_to_the_end(logits, target_ids):
 
 def loop_decoder(decoder, target_ids, memory):
     """Its logits token by token, each context times the readout's kernel."""
-    with mock.patch.object(decoder, "projects_memory", False):
+    with mock.patch.object(decoder.reader, "projects_memory", False):
         logits = laws.run_steps(decoder, target_ids[:, None], memory)
     return ops.squeeze(logits, 1)
 

@@ -77,6 +77,11 @@ class Attention(keras.layers.Layer):
             type(self).attend_step,
         )
 
+    @property
+    def exact_dtype(self) -> str:
+        """The compute dtype, float32 at least."""
+        return keras.backend.result_type(self.compute_dtype, "float32")
+
     def build_weights(self, query_dim: int, value_dim: int) -> None:
         """Makes the weights from the sizes of queries and memory."""
 
@@ -192,6 +197,7 @@ def weigh(scores: Tensor, prepared: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
     """Scores `(B, T, S)` -> context `(B, T, D)`, weights `(B, T, S)`."""
     mask = ops.expand_dims(prepared["mask"], 1)
     weights = masking.masked_softmax(scores, mask, softmax)
+    weights = ops.cast(weights, prepared["value"].dtype)
     return linear(weights, prepared["value"]), weights
 
 
@@ -259,6 +265,9 @@ class AdditiveAttention(Attention):
         keys = linear(value, self.value_kernel)
         if self.has_bias:
             keys = keys + ops.cast(self.bias, keys.dtype)
+        # On processors half as many bytes take four times as long to add and
+        # to put through a tanh.
+        keys = ops.cast(keys, self.exact_dtype)
         return {"keys": keys, "value": value, "mask": mask}
 
     def scores(
@@ -267,10 +276,12 @@ class AdditiveAttention(Attention):
         prepared: dict[str, Tensor],
         feature: Tensor | None = None,
     ) -> Tensor:
-        """As in `Attention`; `feature` `(B, T, S, A)` joins query and keys."""
+        """As in `Attention`, in float32 at least; `feature` `(B, T, S, A)`
+        joins query and keys."""
         query = ops.expand_dims(linear(query, self.query_kernel), 2)
         # (B, T, 1, A) + (B, 1, S, A)
-        hidden = query + ops.expand_dims(prepared["keys"], 1)
+        keys = ops.expand_dims(prepared["keys"], 1)
+        hidden = ops.cast(query, keys.dtype) + keys
         if feature is not None:
             hidden = hidden + feature
         hidden = ops.tanh(hidden)

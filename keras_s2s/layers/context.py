@@ -9,6 +9,7 @@ from keras import ops
 from keras_s2s import checks
 from keras_s2s import masking
 from keras_s2s.layers.attention import Attention
+from keras_s2s.layers.readout import Readout
 from keras_s2s.recurrence import Layout
 
 Tensor: TypeAlias = Any
@@ -41,6 +42,8 @@ class Reader:
         self.attention = attention
         self.kind = kind
         self.query = query
+        self.readout = None
+        self.projects_memory = False
 
     def build(
         self, units: int, num_states: int, memory_shape: dict
@@ -59,10 +62,37 @@ class Reader:
             return sum(shape[-1] for shape in memory_shape["state"])
         return memory_dim
 
+    def show_to(
+        self, readout: Readout, size: int | None, is_read_by_cells: bool
+    ) -> None:
+        """Says which built layer sees what is read, of size C, and whether
+        cells read it, too.
+
+        If nobody else does, the memory may be multiplied by the kernel of the
+        readout, once, in place of the sum of it that each step reads.
+        """
+        self.readout = readout
+        self.projects_memory = (
+            getattr(self.attention, "sums_value", False)
+            and readout.kind != "state"
+            and not is_read_by_cells
+            and readout.dim <= size
+        )
+
+    def project(self, vector: Tensor | None) -> Tensor | None:
+        """What was read -> what the readout takes of it."""
+        if self.projects_memory:
+            return vector
+        return self.readout.project_context(vector)
+
     def prepare(self, memory: dict[str, Any]) -> dict[str, Any]:
         """Memory -> context: what every step reads."""
         if self.attention is not None:
-            return self.attention.prepare(memory["outputs"], memory["mask"])
+            context = self.attention.prepare(memory["outputs"], memory["mask"])
+            if self.projects_memory:
+                value = self.readout.project_context(context["value"])
+                context = {**context, "value": value}
+            return context
         if self.kind is None:
             return {}
         return {"vector": pool_memory(memory, self.kind)}

@@ -72,10 +72,9 @@ class CoverageAttention(AdditiveAttention):
     def initial_state(
         self, value: Tensor, mask: Tensor, beam_size: int
     ) -> dict[str, Tensor]:
-        rows, length = ops.shape(mask)
-        # A sum over many steps: float32 at least.
-        dtype = keras.backend.result_type(self.compute_dtype, "float32")
-        return {"coverage": ops.zeros((rows, beam_size, length), dtype)}
+        # A sum over many steps.
+        shape = (ops.shape(mask)[0], beam_size, ops.shape(mask)[1])
+        return {"coverage": ops.zeros(shape, self.exact_dtype)}
 
     def attend_step(
         self,
@@ -85,8 +84,8 @@ class CoverageAttention(AdditiveAttention):
         noise: Tensor | None = None,
     ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         coverage = state["coverage"]
-        vector = ops.cast(self.coverage_vector, query.dtype)
-        feature = ops.expand_dims(ops.cast(coverage, query.dtype), -1) * vector
+        vector = ops.cast(self.coverage_vector, coverage.dtype)
+        feature = ops.expand_dims(coverage, -1) * vector
         scores = self.scores(query, prepared, feature)
         context, weights = weigh(scores, prepared)
         coverage = coverage + ops.cast(weights, coverage.dtype)

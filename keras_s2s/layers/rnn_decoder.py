@@ -197,25 +197,16 @@ class RNNDecoder(ReadsTokens, Decoder):
         self.readout_layer.build(self.units, context_dim, self.embedding_dim)
         self.features_dim = features_dim = self.readout_layer.dim
         if self.tie_embeddings and features_dim != self.embedding_dim:
-            checks.fail(
-                "embedding_dim",
-                f"the size of the readout, {features_dim}, where the "
-                "embeddings are tied",
-                self.embedding_dim,
-            )
+            rule = f"the size of the readout, {features_dim}, where the "
+            rule += "embeddings are tied"
+            checks.fail("embedding_dim", rule, self.embedding_dim)
         self.output_layer.build((None, features_dim))
-        uses_readout = self.readout_layer.kind != "state"
-        # Whether the memory is multiplied by the readout's kernel, once, in
-        # place of the sum of it that each step reads.
-        self.projects_memory = (
-            uses_readout
-            and self.cell != CONDITIONAL
-            and getattr(self.attention_layer, "sums_value", False)
-            and features_dim <= context_dim
-        )
+        self.feeds_readout = self.readout_layer.kind != "state"
+        is_read_by_cells = self.cell == CONDITIONAL
+        self.reader.show_to(self.readout_layer, context_dim, is_read_by_cells)
         self.feed_dim = 0
         if self.feeds_back:
-            self.feed_dim = features_dim if uses_readout else context_dim
+            self.feed_dim = features_dim if self.feeds_readout else context_dim
         token_dim = self.embedding_dim
         if self.feeds_context:
             token_dim += context_dim
@@ -279,8 +270,8 @@ class RNNDecoder(ReadsTokens, Decoder):
                 inputs["projected"], state["cells"], layout, training
             )
             found = self.reader.read_all(x, context, layout, keeps_weights)
-            vector, token = found.pop("vector"), inputs.get("token")
-            vector = self._project_context(vector)
+            vector = self.reader.project(found.pop("vector"))
+            token = inputs.get("token")
             found["features"] = self.readout_layer(x, vector, token)
         x = self.dropout_layer(found["features"], training=training)
         found = {
@@ -302,11 +293,7 @@ class RNNDecoder(ReadsTokens, Decoder):
         return self.output_layer(features)
 
     def prepare(self, memory: dict[str, Any]) -> dict[str, Any]:
-        context = self.reader.prepare(memory)
-        if self.projects_memory:
-            value = self.readout_layer.project_context(context["value"])
-            context = {**context, "value": value}
-        return context
+        return self.reader.prepare(memory)
 
     def initial_state(
         self, memory: dict[str, Any], beam_size: int, max_length: int
@@ -359,21 +346,14 @@ class RNNDecoder(ReadsTokens, Decoder):
 
         x, cells, found = self.stack.advance_and_read(inputs, state, read)
         vector, weights, attention = found
-        vector = self._project_context(vector)
-        x = self.readout_layer.call(x, vector, inputs.get("token"))
+        shown = self.reader.project(vector)
+        x = self.readout_layer.call(x, shown, inputs.get("token"))
         new_state = {"cells": cells}
         if attention:
             new_state["attention"] = attention
         if self.feeds_back:
-            is_state = self.readout_layer.kind == "state"
-            new_state["feed"] = vector if is_state else x
+            new_state["feed"] = x if self.feeds_readout else vector
         return x, weights, new_state
-
-    def _project_context(self, vector: Tensor | None) -> Tensor | None:
-        """What was read -> its part of the readout."""
-        if self.projects_memory:
-            return vector
-        return self.readout_layer.project_context(vector)
 
     def _run_joint(
         self,

@@ -59,11 +59,6 @@ class ScoredAttention(Attention):
         """Scores `(B, T, S)` in float32 at least."""
         return ops.cast(scorer.scores(query, prepared), self.exact_dtype)
 
-    @property
-    def exact_dtype(self) -> str:
-        """The compute dtype, float32 at least."""
-        return keras.backend.result_type(self.compute_dtype, "float32")
-
     def get_config(self) -> dict[str, Any]:
         config = {"score": write_score(self.score), "units": self.units}
         return {**super().get_config(), **config}

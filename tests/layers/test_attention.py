@@ -98,6 +98,25 @@ def test_a_memory_of_only_padding_gives_no_nan(kind):
     np.testing.assert_array_equal(weights, np.full((3, 2, 4), 0.25))
 
 
+@pytest.mark.parametrize("kind", ["additive", "normalized"])
+def test_halves_are_scored_in_single_precision(kind):
+    query, value = layer_checks.cast_floats(list(inputs()), "float32")
+    exact = KINDS[kind](dtype="float32")
+    exact(query, value, MASK)
+    layer = KINDS[kind](dtype="mixed_bfloat16")
+    query, value = layer_checks.cast_floats([query, value], "bfloat16")
+    found = layer(query, value, MASK)
+    assert [numerics.dtype_of(tensor) for tensor in found] == ["bfloat16"] * 2
+    layer.set_weights(exact.get_weights())
+    prepared = layer.prepare(value, MASK)
+    scores = layer.scores(query, prepared)
+    assert numerics.dtype_of(scores) == "float32"
+    assert numerics.dtype_of(prepared["value"]) == "bfloat16"
+    query, value = ops.cast(query, "float32"), ops.cast(value, "float32")
+    expected = exact.scores(query, exact.prepare(value, MASK))
+    numerics.assert_close(scores, expected, 1e-2)
+
+
 def test_scaled_scores_start_with_the_variance_of_the_paper():
     layer = MultiplicativeAttention("scaled")
     layer.build((None, 2, 16), (None, 4, 3))

@@ -78,7 +78,7 @@ class HalfAttention(s2s.layers.AdditiveAttention):
 def test_a_memory_is_multiplied_where_nothing_else_reads_it(options, expected):
     decoder = RNNDecoder(**SIZES, **options)
     decoder.build((None, None), {"outputs": (None, None, 6), "state": []})
-    assert decoder.projects_memory is expected
+    assert decoder.reader.projects_memory is expected
 
 
 @pytest.mark.parametrize("name", ["default", "mean"])
