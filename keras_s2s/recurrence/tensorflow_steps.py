@@ -58,6 +58,13 @@ class Steps:
     def rows_spec(self, rows: Tensor) -> tf.TensorSpec:
         return tf.TensorSpec(rows.shape, rows.dtype)
 
+    def step_spec(self, result: Any) -> tf.TensorSpec:
+        """That of what all steps make, from what one has made."""
+        result = tf.convert_to_tensor(result)
+        if result.shape.rank == 0:  # no rows
+            return tf.TensorSpec([], result.dtype)
+        return self.rows_spec(result)
+
     def put_rows(self, part: Tensor, rows: Tensor, time: Tensor) -> Tensor:
         """All rows after a step that made `part` of those that it ran."""
         part.set_shape(rows.shape)
