@@ -265,8 +265,8 @@ class AdditiveAttention(Attention):
         keys = linear(value, self.value_kernel)
         if self.has_bias:
             keys = keys + ops.cast(self.bias, keys.dtype)
-        # On processors half as many bytes take four times as long to add and
-        # to put through a tanh.
+        # On processors halves take twice as long to add and to put through a
+        # tanh, and six times as long on the way back.
         keys = ops.cast(keys, self.exact_dtype)
         return {"keys": keys, "value": value, "mask": mask}
 

@@ -30,7 +30,7 @@ class Readout(keras.layers.Layer):
 
     Call arguments:
         state: float `(..., U)`.
-        context: float `(..., units)` or None. From `project_context`.
+        context: float `(..., D)` or None.
         token: float `(..., units)` or None. From `project_token`.
 
     Returns:
@@ -91,6 +91,12 @@ class Readout(keras.layers.Layer):
         context: Tensor | None = None,
         token: Tensor | None = None,
     ) -> Tensor:
+        return self.combine(state, self.project_context(context), token)
+
+    def combine(
+        self, state: Tensor, context: Tensor | None, token: Tensor | None
+    ) -> Tensor:
+        """As `call`, with a context from `project_context`."""
         if self.kind == "state":
             return state
         total = linear(state, self.state_kernel)

@@ -271,8 +271,8 @@ class RNNDecoder(ReadsTokens, Decoder):
             )
             found = self.reader.read_all(x, context, layout, keeps_weights)
             vector = self.reader.project(found.pop("vector"))
-            token = inputs.get("token")
-            found["features"] = self.readout_layer(x, vector, token)
+            x = self.readout_layer.combine(x, vector, inputs.get("token"))
+            found["features"] = x
         x = self.dropout_layer(found["features"], training=training)
         found = {
             name: ops.squeeze(layout.unpack(values), 2)
@@ -347,7 +347,7 @@ class RNNDecoder(ReadsTokens, Decoder):
         x, cells, found = self.stack.advance_and_read(inputs, state, read)
         vector, weights, attention = found
         shown = self.reader.project(vector)
-        x = self.readout_layer.call(x, shown, inputs.get("token"))
+        x = self.readout_layer.combine(x, shown, inputs.get("token"))
         new_state = {"cells": cells}
         if attention:
             new_state["attention"] = attention

@@ -23,7 +23,7 @@ def test_a_readout_adds_what_there_is(kind, has_context):
     total = STATE @ weights["state_kernel"] + weights["bias"]
     context = token = None
     if has_context:
-        context = layer.project_context(CONTEXT)
+        context = CONTEXT
         total = total + CONTEXT @ weights["context_kernel"]
     if kind == "deep":
         token = layer.project_token(TOKEN)
@@ -54,7 +54,7 @@ def test_a_readout_keeps_what_a_layer_keeps(kind):
     layer_checks.check_layer(
         lambda **o: Readout(6, kind, True, **o),
         STATE,
-        np.tile(CONTEXT, 2),  # as if projected
+        CONTEXT,
         build=(4, 3, 5),
     )
 
