@@ -140,7 +140,8 @@ def _row_losses(labels: Tensor, label_smoothing: float) -> Callable:
             difference = probabilities
             if label_smoothing:
                 difference = difference - smoothed
-            # Each is read once, so that it is written where it is.
+            # The product is written where the difference was; only to write
+            # at the labels copies, on TensorFlow.
             return ops.scatter_update(
                 difference * upstream, places, (at_labels * upstream)[:, 0]
             )
