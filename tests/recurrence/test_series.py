@@ -125,3 +125,10 @@ def test_a_scalar_is_held_apart_from_its_row():
     joined, read = run()
     assert [np.shape(one) for one in joined] == [(2,), (2, 1), (2,)]
     assert [np.shape(one) for one in read] == [(), (1,), ()]
+
+
+@pytest.mark.parametrize("name, rows", [("padded", 3), ("packed", None)])
+def test_one_step_tells_what_all_make(name, rows):
+    walk = walks()[name]
+    assert walk.step_spec(tf.zeros((3, 2))).shape.as_list() == [rows, 2]
+    assert walk.step_spec(1.0).shape.rank == 0
