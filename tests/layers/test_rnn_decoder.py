@@ -70,8 +70,8 @@ class HalfAttention(s2s.layers.AdditiveAttention):
         ({"readout": "state"}, False),
         ({"attention": None, "context": "mean"}, False),
         ({"cell": "conditional_gru"}, False),
-        ({"attention": s2s.layers.CoverageAttention(4)}, False),
-        ({"attention": HalfAttention(4)}, False),
+        ({"attention": s2s.layers.CoverageAttention(4, name="a")}, False),
+        ({"attention": HalfAttention(4, name="b")}, False),
     ],
     ids=str,
 )
