@@ -69,8 +69,8 @@ class Attention(keras.layers.Layer):
 
     @property
     def sums_value(self) -> bool:
-        """Whether a context is nothing but a weighted sum of the prepared
-        `value`, by weights that do not depend on it."""
+        """Whether a context is nothing but the sum of the prepared
+        `value`, by weights that sum to 1 and do not depend on it."""
         kept = (Attention.attend, Attention.attend_step)
         return "value" in self.linear_entries and kept == (
             type(self).attend,
@@ -264,7 +264,7 @@ class AdditiveAttention(Attention):
     def prepare(self, value: Tensor, mask: Tensor) -> dict[str, Tensor]:
         keys = linear(value, self.value_kernel)
         if self.has_bias:
-            keys = keys + ops.cast(self.bias, keys.dtype)
+            keys = ops.add(keys, ops.cast(self.bias, keys.dtype))
         # On processors halves take twice as long to add and to put through a
         # tanh, and six times as long on the way back.
         keys = ops.cast(keys, self.exact_dtype)

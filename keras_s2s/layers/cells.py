@@ -91,7 +91,8 @@ class Cell(keras.layers.Layer):
         gates = linear(inputs, self.kernel)
         if self.layer_norm:
             gates = self.normalize_gates(gates, self.input_gamma)
-        return gates + ops.cast(self.bias, inputs.dtype)
+        # Whose gradient, a sum of all rows, TensorFlow has an operation for.
+        return ops.add(gates, ops.cast(self.bias, inputs.dtype))
 
     def advance(
         self,

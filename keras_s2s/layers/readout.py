@@ -73,11 +73,12 @@ class Readout(keras.layers.Layer):
         )
 
     def project_context(self, context: Tensor | None) -> Tensor | None:
-        """Float `(..., D)` -> the context's part; or, which is the same, of a
-        memory -> that of which the context's part is the weighted sum."""
+        """Float `(..., D)` -> W_c c + b, the context's part; or, of a memory,
+        that of which the context's part is the sum by weights that sum to 1."""
         if self.kind == "state" or context is None:
             return context
-        return linear(context, self.context_kernel)
+        part = linear(context, self.context_kernel)
+        return ops.add(part, ops.cast(self.bias, part.dtype))
 
     def project_token(self, embedded: Tensor) -> Tensor | None:
         """Float `(..., E)` -> the token's part, for all steps at once."""
@@ -102,9 +103,10 @@ class Readout(keras.layers.Layer):
         total = linear(state, self.state_kernel)
         if self.has_context:
             total = total + context
+        else:
+            total = ops.add(total, ops.cast(self.bias, total.dtype))
         if self.kind == "deep":
             total = total + token
-        total = total + ops.cast(self.bias, total.dtype)
         return total if self.kind == "linear" else tanh(total)
 
     def get_config(self) -> dict[str, Any]:

@@ -146,7 +146,8 @@ class RNNEncoder(ReadsTokens, Encoder):
         `first` is the state to begin with, like the memory's `state`, where
         all layers run forward. Default: zeros.
         """
-        layout = arrange(mask, compiled=self.supports_jit)
+        directions = min(len(cells) for cells in self.cells)
+        layout = arrange(mask, compiled=self.supports_jit, num_scans=directions)
         first = layout.sort(first or [])
         x = self.embedding(layout.pack(self.known_ids(source)))
         x = self.dropout_layer(x, training=training)

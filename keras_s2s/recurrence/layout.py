@@ -21,7 +21,9 @@ Layout: TypeAlias = "Packed | Padded"
 ROWS = 8
 
 
-def arrange(mask: Tensor, compiled: bool, carries: bool = True) -> Layout:
+def arrange(
+    mask: Tensor, compiled: bool, carries: bool = True, num_scans: int = 1
+) -> Layout:
     """Returns the layout that is fastest here.
 
     Args:
@@ -31,9 +33,12 @@ def arrange(mask: Tensor, compiled: bool, carries: bool = True) -> Layout:
         carries: bool. Whether rows must carry their state over padding. With
             padding behind all real tokens, and no use for the last state,
             they need not.
+        num_scans: int > 0. How many scans that do not wait for each other run
+            over it: what threads share between them then are those, and not
+            rows. Default: 1.
     """
     if PACKS and not compiled:
-        return Packed(mask, carries)
+        return Packed(mask, carries, max(1, num_parts() // num_scans))
     return Padded(mask, carries)
 
 
@@ -100,13 +105,13 @@ class Packed:
 
     The t-th real token of each row belongs to step t, wherever padding lies,
     and the rows are sorted, most tokens first: each step has the first of
-    them. Where `num_parts` says so, each of several loops runs every n-th of
-    the sorted rows, one part behind the other in memory.
+    them. Each of `num_parts` loops runs every n-th of the sorted rows, one
+    part behind the other in memory.
     """
 
     is_packed = True
 
-    def __init__(self, mask: Tensor, carries: bool) -> None:
+    def __init__(self, mask: Tensor, carries: bool, num_parts: int = 1) -> None:
         self.shape = rows, total = ops.shape(mask)
         self.carries = carries
         mask = ops.cast(mask, "int32")
@@ -115,8 +120,7 @@ class Packed:
         # The places of the real tokens of a row, then those of its padding.
         places = ops.cast(ops.argsort(1 - mask), "int32")
         places += total * ops.expand_dims(ops.arange(rows, dtype="int32"), 1)
-        count = num_parts()
-        orders = [order[n::count] for n in range(count)]
+        orders = [order[n::num_parts] for n in range(num_parts)]
         self.order = _concatenate(orders)
         self.rank = ops.cast(ops.argsort(self.order), "int32")
         self.parts, first = [], 0

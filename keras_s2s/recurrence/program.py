@@ -12,6 +12,8 @@ import keras
 from keras import ops
 from keras import tree
 
+from keras_s2s import masking
+
 Tensor: TypeAlias = Any
 Multiply: TypeAlias = Callable[[int, Tensor, Tensor], Tensor]
 
@@ -62,26 +64,34 @@ def sigmoid(inputs: Tensor) -> Tensor:
     return _activate("sigmoid", inputs)
 
 
-def softmax(inputs: Tensor) -> Tensor:
-    """Softmax over the last axis, kept inside `scan` as `tanh` is."""
-    return _activate("softmax", inputs)
+def softmax(inputs: Tensor, mask: Tensor) -> Tensor:
+    """As `masking.softmax`, kept inside `scan` as `tanh` is."""
+    return _activate("softmax", inputs, mask)
 
 
-def _activate(name: str, inputs: Tensor) -> Tensor:
+# What activations do where none is kept.
+PLAIN = {"sigmoid": ops.sigmoid, "softmax": masking.softmax, "tanh": ops.tanh}
+
+
+def _activate(name: str, *inputs: Tensor) -> Tensor:
     if _active.programs and _active.programs[-1].activate is not None:
-        return _active.programs[-1].activate(name, inputs)
-    return getattr(ops, name)(inputs)
+        return _active.programs[-1].activate(name, *inputs)
+    return PLAIN[name](*inputs)
 
 
 def _apply(multiply: Callable, inputs: Tensor, weights: Tensor) -> Tensor:
     if len(weights.shape) == 3:
         return multiply(inputs, weights)
     # A product of rank 3 by rank 2 is many small ones on some backends.
-    leading = ops.shape(inputs)[:-1]
+    leading = inputs.shape[:-1]
     if len(leading) == 1:
         return multiply(inputs, weights)
     flat = ops.reshape(inputs, (-1, inputs.shape[-1]))
-    return ops.reshape(multiply(flat, weights), (*leading, weights.shape[-1]))
+    # To ask for one size takes more operations than to leave it open.
+    is_open = list(leading).count(None) == 1 and 0 not in leading
+    sizes = [-1 if size is None else size for size in leading]
+    sizes = sizes if is_open else ops.shape(inputs)[:-1]
+    return ops.reshape(multiply(flat, weights), (*sizes, weights.shape[-1]))
 
 
 class _Binding(keras.StatelessScope):
@@ -171,7 +181,7 @@ class Program:
         """Runs one step on flat tensors and returns flat tensors.
 
         `multiply(n, x, w)` does the n-th product of the step, and
-        `activate(name, x)`, if given, the activations that may be kept.
+        `activate(name, *inputs)`, if given, the activations that may be kept.
         """
         arguments = [
             tree.pack_sequence_as(structure, list(flat))

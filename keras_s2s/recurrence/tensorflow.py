@@ -14,11 +14,12 @@ from keras_s2s.recurrence.tensorflow_steps import CarryingSteps
 from keras_s2s.recurrence.tensorflow_steps import PackedSteps
 from keras_s2s.recurrence.tensorflow_steps import Steps
 
-# Activations whose gradient follows from their result.
+# Activations whose gradient of their first input follows from their result and
+# from the other inputs, which have none.
 ACTIVATIONS = {
-    "sigmoid": (tf.sigmoid, tf.raw_ops.SigmoidGrad),
+    "sigmoid": (tf.sigmoid, lambda y, dy: tf.raw_ops.SigmoidGrad(y=y, dy=dy)),
     "softmax": (tensorflow_softmax.softmax, tensorflow_softmax.gradient),
-    "tanh": (tf.tanh, tf.raw_ops.TanhGrad),
+    "tanh": (tf.tanh, lambda y, dy: tf.raw_ops.TanhGrad(y=y, dy=dy)),
 }
 
 
@@ -91,8 +92,8 @@ class _Record:
         self.products.append(tf.matmul(x, w))
         return self.products[-1]
 
-    def activate(self, name, x):
-        self.activations.append(ACTIVATIONS[name][0](x))
+    def activate(self, name, *inputs):
+        self.activations.append(ACTIVATIONS[name][0](*inputs))
         return self.activations[-1]
 
     @property
@@ -294,8 +295,8 @@ def _step_gradients(
 
         kept = iter(activations)
 
-        def activate(name, x):
-            return _reactivate(name, x, next(kept))
+        def activate(name, x, *others):
+            return _reactivate(name, x, others, next(kept))
 
         new_state, outputs = program.run(
             multiply, state, step_inputs, step_constants, activate
@@ -323,11 +324,11 @@ def _replay(x, y, transposed_weights):
     return replay(x)
 
 
-def _reactivate(name, x, y):
+def _reactivate(name, x, others, y):
     @tf.custom_gradient
     def reactivate(x):
         def gradient(dy):
-            return ACTIVATIONS[name][1](y=y, dy=dy)
+            return ACTIVATIONS[name][1](y, dy, *others)
 
         return tf.identity(y), gradient
 

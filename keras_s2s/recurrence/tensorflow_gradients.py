@@ -2,7 +2,9 @@
 
 Of `x * y` with an unknown number of rows TensorFlow finds out anew, each time
 it runs, whether one of them had a single row that was repeated, which takes
-more operations than the gradient itself. In the step of a scan none has.
+more operations than the gradient itself. In the step of a scan none has. And
+it asks each tensor that was reshaped, or joined to others, for its shape, and
+has to compute it again for that, where what is known of it says enough.
 """
 
 from collections.abc import Callable
@@ -65,11 +67,40 @@ def _multiply_gradient(op, d):
     return _sum_repeated(op, d * y, d * x)
 
 
+@tf.RegisterGradient("KerasS2SReshape")
+def _reshape_gradient(op, d):
+    return [_reshape_like(d, op.inputs[0]), *[None] * (len(op.inputs) - 1)]
+
+
+@tf.RegisterGradient("KerasS2SConcat")
+def _concat_gradient(op, d):
+    *parts, axis = op.inputs
+    place = tf.get_static_value(axis)
+    sizes = [None if place is None else part.shape[place] for part in parts]
+    if None in sizes:
+        sizes = tf.stack([tf.shape(part)[axis] for part in parts])
+    return [*tf.split(d, sizes, axis, num=len(parts)), None]
+
+
 GRADIENTS = {
     "AddV2": "KerasS2SAdd",
-    "Sub": "KerasS2SSubtract",
+    "ConcatV2": "KerasS2SConcat",
+    "ExpandDims": "KerasS2SReshape",
     "Mul": "KerasS2SMultiply",
+    "Reshape": "KerasS2SReshape",
+    "Squeeze": "KerasS2SReshape",
+    "Sub": "KerasS2SSubtract",
 }
+
+
+def _reshape_like(d, tensor):
+    """Reshapes to the shape of a tensor, without it where that can be."""
+    sizes = [None, None]
+    if tensor.shape.rank is not None:
+        sizes = tensor.shape.as_list()
+    if sizes.count(None) > 1 or 0 in sizes:
+        return tf.reshape(d, tf.shape(tensor))
+    return tf.reshape(d, [-1 if size is None else size for size in sizes])
 
 
 def _sum_repeated(op, *gradients):
@@ -81,7 +112,7 @@ def _sum_repeated(op, *gradients):
     return [
         d
         if isinstance(along, list) and not along
-        else tf.reshape(tf.reduce_sum(d, along), tf.shape(tensor))
+        else _reshape_like(tf.reduce_sum(d, along), tensor)
         for d, tensor, along in zip(gradients, op.inputs, axes)
     ]
 
@@ -101,6 +132,7 @@ def _repeated_axes(x, y):
         if sizes[0] == sizes[1]:
             continue
         for size, axes in zip(sizes, repeated):
-            if size in (0, 1):
+            # What has size 1 is not repeated where the other has no such axis.
+            if size == 0 or (size == 1 and 0 not in sizes):
                 axes.append(axis + rank)
     return repeated

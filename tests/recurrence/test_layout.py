@@ -93,6 +93,13 @@ def test_packing_leaves_padding_out(parts):
     assert len(packed) == sum(sum(steps) for steps in sizes)
 
 
+def test_scans_side_by_side_need_no_parts(parts):
+    mask = mask_of("many rows")
+    for num_scans, expected in [(1, parts), (2, max(1, parts // 2)), (5, 1)]:
+        layout = arrange(mask, compiled=False, num_scans=num_scans)
+        assert len(layout.parts) == expected
+
+
 def by_hand(cell, values, mask, reverse):
     """Runs the real tokens of each row alone."""
     outputs = np.zeros((*mask.shape, U))

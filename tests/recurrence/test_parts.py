@@ -108,6 +108,26 @@ def test_a_model_learns_the_same_in_parts(name, monkeypatch):
     numerics.assert_close(found, expected, 1e-10)
 
 
+@pytest.mark.parametrize(
+    "options, loops",
+    [
+        ({"bidirectional": True}, 2),
+        ({"bidirectional": False}, 2),
+        ({"num_layers": 2, "bidirectional_layers": 1}, 6),
+    ],
+)
+def test_directions_have_a_thread_each_or_rows_do(options, loops, two_parts):
+    encoder = s2s.layers.RNNEncoder(9, 4, 4, **options)
+
+    @tf.function(autograph=False)
+    def encode(ids):
+        return encoder(ids)["outputs"]
+
+    graph = encode.get_concrete_function(tf.ones((3, 5), "int32")).graph
+    types = [node.type for node in graph.get_operations()]
+    assert sum("While" in name for name in types) == loops
+
+
 def test_chunks_of_logits_stay_the_same_in_parts(monkeypatch):
     model = make_model("default", chunk_size=4)
     x, labels = make_batch(3)

@@ -10,6 +10,7 @@ from keras_s2s.layers.cells import GRUCell
 from keras_s2s.layers.cells import LSTMCell
 from keras_s2s.recurrence import linear
 from keras_s2s.recurrence import scan
+from keras_s2s.recurrence import softmax
 
 T, B, D, U = 4, 3, 2, 3
 tree = keras.tree
@@ -304,6 +305,40 @@ def test_frozen_weights_change_no_other_gradient():
         numbers(T, B, 3 * U),
         variables=cell.variables,
     )
+
+
+def test_a_softmax_that_is_kept_has_the_gradient_of_one_that_is_not():
+    """None where nothing is True, as the mask stands before the softmax."""
+    mask = tf.constant([[1, 1, 0, 1], [0, 0, 0, 0], [0, 1, 0, 0]]) > 0
+
+    def step(state, inputs, mask):
+        weights = softmax(state * inputs, mask)
+        return state + weights, weights
+
+    state, inputs = numbers(B, 4), numbers(T, B, 4, seed=1)
+    check_scan(step, state, inputs, constants=mask)
+
+
+@pytest.mark.parametrize("shape", [(3, 1), (0, 1), (3, 2, 1), (3, 0), (0, 0)])
+@pytest.mark.parametrize("num_known", [0, 1, 2])
+def test_a_product_has_the_leading_axes_of_its_input(shape, num_known):
+    kernel = variable(U, 2)
+    num_open = len(shape) - num_known
+    known = [None] * num_open + list(shape)[num_open:]
+
+    @tf.function(
+        input_signature=[tf.TensorSpec([*known, U], "float64")],
+        autograph=False,
+    )
+    def multiply(x):
+        return linear(x, kernel)
+
+    x = numbers(*shape, U)
+    expected = np.tensordot(x, kernel.numpy(), 1)
+    np.testing.assert_allclose(multiply(x), expected, rtol=1e-12)
+    graph = multiply.get_concrete_function().graph
+    asks = "Shape" in {node.type for node in graph.get_operations()}
+    assert asks == (known.count(None) > 1 or (None in known and 0 in known))
 
 
 def test_a_scan_may_run_inside_the_step_of_another():

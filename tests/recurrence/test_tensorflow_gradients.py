@@ -14,6 +14,8 @@ SHAPES = [
     ((None, 3), (None, 1)),
     ((None, 1), (1, 3)),
     ((None, 3), ()),
+    ((None, 1, 3), (3,)),
+    ((1, 3), (3,)),
     ((None, None), (None, None)),
     ((None, None, 3), (None, 1, 3)),
     ((None, 3), (4, None, 3)),
@@ -93,6 +95,72 @@ def test_rows_are_not_compared(operation):
     types = {node.type for node in graph.get_operations()}
     assert "Mul" in types
     assert "BroadcastGradientArgs" not in types
+
+
+def test_what_has_size_one_is_summed_only_where_it_was_repeated():
+    shapes = (None, 1, 3), (3,)
+    values = [draw(shape, seed) for seed, shape in enumerate(shapes)]
+    _, graph = gradients_in_a_graph(tf.add, shapes, values)
+    summed = {
+        node.inputs[0].shape.rank: tf.get_static_value(node.inputs[1]).tolist()
+        for node in graph.get_operations()
+        if node.type == "Sum"
+    }
+    assert summed == {3: [0, 1]}
+    assert "Shape" not in {node.type for node in graph.get_operations()}
+
+
+RESHAPED = {
+    "reshape": lambda x: tf.reshape(tf.tanh(x), [-1, 6]),
+    "expand_dims": lambda x: tf.expand_dims(tf.tanh(x), 1),
+    "squeeze": lambda x: tf.squeeze(tf.expand_dims(tf.tanh(x), 1), 1),
+    "concat": lambda x: tf.concat([x, tf.tanh(x)], -1),
+    "concat of rows": lambda x: tf.concat([x, tf.tanh(x)[:2]], 0),
+}
+# What a graph knows of (4, 2, 3), or of nothing with those sizes.
+KNOWN = [(None, 2, 3), (None, None, 3), (4, 2, 3), None]
+
+
+def reshaped_gradients(kind, x, specs):
+    def run(x):
+        upstream = [tf.cos(tf.sin(RESHAPED[kind](x)))]
+
+        def step(inputs):
+            between = RESHAPED[kind](inputs[0])
+            return [tf.sin(between)], [between]
+
+        return differentiate(step, [x], upstream)
+
+    function = tf.function(run, input_signature=[specs], autograph=False)
+    return function(x), function.get_concrete_function().graph
+
+
+@pytest.mark.parametrize("rows", [4, 0])
+@pytest.mark.parametrize("known", KNOWN, ids=str)
+@pytest.mark.parametrize("kind", RESHAPED)
+def test_what_was_reshaped_or_joined_gets_its_gradient(kind, known, rows):
+    if rows == 0 and known == (4, 2, 3):
+        known = (0, 2, 3)
+    x = tf.constant(np.random.default_rng(0).normal(size=(rows, 2, 3)))
+    found, _ = reshaped_gradients(kind, x, tf.TensorSpec(known, x.dtype))
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        between = RESHAPED[kind](x)
+        tape.watch(between)
+        output = tf.sin(between)
+    expected = tape.gradient(output, [x, between], tf.cos(output))
+    for one, other in zip(found, expected, strict=True):
+        assert one.shape == other.shape
+        np.testing.assert_allclose(one, other, rtol=1e-12)
+
+
+@pytest.mark.parametrize("kind", [k for k in RESHAPED if "rows" not in k])
+def test_nobody_is_asked_for_a_shape_that_is_known(kind):
+    x = tf.zeros([4, 2, 3], "float64")
+    spec = tf.TensorSpec([None, 2, 3], x.dtype)
+    _, graph = reshaped_gradients(kind, x, spec)
+    types = {node.type for node in graph.get_operations()}
+    assert not types & {"Shape", "ShapeN", "ConcatOffset", "Slice"}
 
 
 def test_gradients_stop_where_they_are_told_to():
