@@ -65,20 +65,8 @@ def masked_mean(values: Tensor, mask: Tensor, axis: Any = None) -> Tensor:
     return ops.divide_no_nan(total, ops.sum(weights, axis=axis))
 
 
-def softmax(scores: Tensor, mask: Tensor) -> Tensor:
-    """Returns the softmax over the last axis where `mask` is True.
-
-    It is exactly 0 elsewhere, and uniform where nothing is True.
-
-    Args:
-        scores: float32 tensor, or float64.
-        mask: bool tensor that broadcasts to `scores`.
-    """
-    return ops.softmax(ops.where(mask, scores, MASKED_SCORE))
-
-
 def masked_softmax(
-    scores: Tensor, mask: Tensor, softmax: Callable = softmax
+    scores: Tensor, mask: Tensor, softmax: Callable | None = None
 ) -> Tensor:
     """Returns the softmax over the last axis, exactly 0 on padding.
 
@@ -91,7 +79,11 @@ def masked_softmax(
     if scores.shape[-1] == 1:
         return ops.ones_like(scores)
     scores = ops.cast(scores, keras.backend.result_type(dtype, "float32"))
-    return ops.cast(softmax(scores, mask), dtype)
+    if softmax is None:
+        weights = ops.softmax(ops.where(mask, scores, MASKED_SCORE))
+    else:
+        weights = softmax(scores, mask, MASKED_SCORE)
+    return ops.cast(weights, dtype)
 
 
 def token_weights(

@@ -12,8 +12,6 @@ import keras
 from keras import ops
 from keras import tree
 
-from keras_s2s import masking
-
 Tensor: TypeAlias = Any
 Multiply: TypeAlias = Callable[[int, Tensor, Tensor], Tensor]
 
@@ -64,16 +62,26 @@ def sigmoid(inputs: Tensor) -> Tensor:
     return _activate("sigmoid", inputs)
 
 
-def softmax(inputs: Tensor, mask: Tensor) -> Tensor:
-    """As `masking.softmax`, kept inside `scan` as `tanh` is."""
-    return _activate("softmax", inputs, mask)
+def softmax(inputs: Tensor, mask: Tensor, lowest: float) -> Tensor:
+    """Softmax over the last axis, kept inside `scan` as `tanh` is.
+
+    Args:
+        inputs: float tensor.
+        mask: bool tensor that broadcasts to `inputs`.
+        lowest: float. Takes the place of inputs where `mask` is False.
+    """
+    return _activate("softmax", inputs, mask, lowest)
+
+
+def _softmax(inputs: Tensor, mask: Tensor, lowest: float) -> Tensor:
+    return ops.softmax(ops.where(mask, inputs, lowest))
 
 
 # What activations do where none is kept.
-PLAIN = {"sigmoid": ops.sigmoid, "softmax": masking.softmax, "tanh": ops.tanh}
+PLAIN = {"sigmoid": ops.sigmoid, "softmax": _softmax, "tanh": ops.tanh}
 
 
-def _activate(name: str, *inputs: Tensor) -> Tensor:
+def _activate(name: str, *inputs: Any) -> Tensor:
     if _active.programs and _active.programs[-1].activate is not None:
         return _active.programs[-1].activate(name, *inputs)
     return PLAIN[name](*inputs)

@@ -15,6 +15,9 @@ import tensorflow as tf
 
 Tensor: TypeAlias = Any
 
+# The size of an axis that a tensor has not.
+ABSENT = -1
+
 
 def differentiate(
     run: Callable[[list[Tensor]], tuple[list[Tensor], list[Tensor]]],
@@ -125,14 +128,16 @@ def _repeated_axes(x, y):
     rank = max(x.rank, y.rank)
     repeated = ([], [])
     for axis in range(-rank, 0):
-        sizes = [shape[axis] if -axis <= shape.rank else 0 for shape in (x, y)]
-        is_unknown = None in sizes and not {0, 1} & set(sizes)
+        sizes = [
+            shape[axis] if -axis <= shape.rank else ABSENT for shape in (x, y)
+        ]
+        is_unknown = None in sizes and not {ABSENT, 1} & set(sizes)
         if is_unknown and (axis > -rank or sizes != [None, None]):
             return None
         if sizes[0] == sizes[1]:
             continue
         for size, axes in zip(sizes, repeated):
             # What has size 1 is not repeated where the other has no such axis.
-            if size == 0 or (size == 1 and 0 not in sizes):
+            if size == ABSENT or (size == 1 and ABSENT not in sizes):
                 axes.append(axis + rank)
     return repeated

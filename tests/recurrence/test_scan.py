@@ -312,7 +312,7 @@ def test_a_softmax_that_is_kept_has_the_gradient_of_one_that_is_not():
     mask = tf.constant([[1, 1, 0, 1], [0, 0, 0, 0], [0, 1, 0, 0]]) > 0
 
     def step(state, inputs, mask):
-        weights = softmax(state * inputs, mask)
+        weights = softmax(state * inputs, mask, -1e9)
         return state + weights, weights
 
     state, inputs = numbers(B, 4), numbers(T, B, 4, seed=1)

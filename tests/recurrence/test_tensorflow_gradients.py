@@ -22,6 +22,7 @@ SHAPES = [
     ((None, 3), (5, 3)),
     ((5, 3), (5, 3)),
     ((1,), ()),
+    ((1, 3), (0, 3)),
     ((None,), (None,)),
 ]
 OPERATIONS = [tf.add, tf.subtract, tf.multiply]
@@ -30,7 +31,9 @@ OPERATIONS = [tf.add, tf.subtract, tf.multiply]
 def draw(shape, seed, second=2):
     """Numbers for a shape: 5 rows, and `second` along other axes."""
     sizes = [5 if axis == 0 else second for axis in range(len(shape))]
-    sizes = [known or size for known, size in zip(shape, sizes)]
+    sizes = [
+        size if known is None else known for known, size in zip(shape, sizes)
+    ]
     if len(shape) == 3 and shape[0] == 4:
         sizes[1] = 5
     return np.random.default_rng(seed).normal(size=sizes)
