@@ -19,6 +19,7 @@ STATE, CONTEXT, TOKEN = (
 def test_a_readout_adds_what_there_is(kind, has_context):
     layer = Readout(6, kind, has_context)
     layer.build(4, 3 if has_context else None, 5)
+    layer.bias.assign(random.normal(size=6))
     weights = {w.name: numerics.numpy(w.value) for w in layer.weights}
     total = STATE @ weights["state_kernel"] + weights["bias"]
     context = token = None
