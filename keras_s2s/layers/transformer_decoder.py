@@ -21,6 +21,7 @@ from keras_s2s.layers.transformer_stack import TransformerStack
 from keras_s2s.layers.transformer_stack import check_embedding_dim
 from keras_s2s.recurrence import PREFERS_JIT
 from keras_s2s.recurrence import make_room
+from keras_s2s.recurrence import share_rows
 
 Tensor: TypeAlias = Any
 
@@ -175,14 +176,20 @@ class TransformerDecoder(ReadsTokens, Decoder):
     ) -> dict[str, Tensor]:
         """A dict of `features` and the last layer's `weights`, `(B, T, S)`."""
         self._check_memory(memory)
-        contexts = None
+        attended = []
         if self.cross_attention:
-            contexts = self._prepare_layers(memory)
+            attended = [memory["outputs"], memory["mask"]]
+
+        def read(x: Tensor, mask: Tensor, *attended: Tensor) -> dict:
+            contexts = self.stack.prepare(*attended) if attended else None
+            inputs = self._begin(x, mask, training)
+            x, weights = self.stack.call(*inputs, contexts, training)
+            x = x * ops.cast(ops.expand_dims(mask, -1), x.dtype)
+            return {"features": x, "weights": weights}
+
         mask = masking.before_padding(self.find_mask(target_ids))
-        inputs = self._begin(target_ids, mask, training)
-        x, weights = self.stack.call(*inputs, contexts, training)
-        x = x * ops.cast(ops.expand_dims(mask, -1), x.dtype)
-        return {"features": x, "weights": weights}
+        x = self._embed_from_first(target_ids)
+        return share_rows(read, x, mask, *attended)
 
     def _check_memory(self, memory: dict[str, Any]) -> None:
         if not self.cross_attention and "outputs" in memory:
@@ -191,14 +198,12 @@ class TransformerDecoder(ReadsTokens, Decoder):
             checks.fail("cross_attention", rule, False, cure)
 
     def _begin(
-        self, ids: Tensor, mask: Tensor, training: bool | None
+        self, x: Tensor, mask: Tensor, training: bool | None
     ) -> tuple[Tensor, Any, Tensor]:
-        """What the layers read of `(B, T)`, its rows, and a causal bias."""
-        length = ops.shape(ids)[1]
-        x = self._embed(ids, ops.arange(length, dtype="int32"))
+        """What the layers read of embedded tokens, rows, and a causal bias."""
         x = self.dropout_layer(x, training=training)
         rows = arrange_rows(mask, self.supports_jit)
-        return x, rows, causal_bias(length, x.dtype)
+        return x, rows, causal_bias(ops.shape(mask)[1], x.dtype)
 
     def read(self, ids: Tensor, mask: Tensor) -> dict[str, Any]:
         """Reads what the targets of a search go on from.
@@ -210,7 +215,8 @@ class TransformerDecoder(ReadsTokens, Decoder):
         Returns:
             What `prepare` takes where there is no cross-attention.
         """
-        _, _, written = self.stack.read(*self._begin(ids, mask, False))
+        x = self._embed_from_first(ids)
+        _, _, written = self.stack.read(*self._begin(x, mask, False))
         counts = ops.cast(mask, "int32")
         before = {
             "bias": mask_bias(mask[:, None, None], self.compute_dtype),
@@ -236,12 +242,10 @@ class TransformerDecoder(ReadsTokens, Decoder):
 
     def prepare(self, memory: dict[str, Any]) -> dict[str, Any]:
         kernel = self.output_layer.kernel_of(self._tied_embeddings)
-        if self.cross_attention:
-            return {"layers": self._prepare_layers(memory), "kernel": kernel}
-        return {"layers": memory["before"], "kernel": kernel}
-
-    def _prepare_layers(self, memory: dict[str, Any]) -> list[dict[str, Any]]:
-        return self.stack.prepare(memory["outputs"], memory["mask"])
+        if not self.cross_attention:
+            return {"layers": memory["before"], "kernel": kernel}
+        layers = self.stack.prepare(memory["outputs"], memory["mask"])
+        return {"layers": layers, "kernel": kernel}
 
     def initial_state(
         self, memory: dict[str, Any], beam_size: int, max_length: int
@@ -301,6 +305,10 @@ class TransformerDecoder(ReadsTokens, Decoder):
         if "features" in state:
             new_state["features"] = x
         return self.output_layer.project(x, context["kernel"]), new_state
+
+    def _embed_from_first(self, ids: Tensor) -> Tensor:
+        """Embeds `(B, T)`, whose positions are 0 to T - 1."""
+        return self._embed(ids, ops.arange(ops.shape(ids)[1], dtype="int32"))
 
     def _embed(self, ids: Tensor, positions: Tensor) -> Tensor:
         return self.positions_layer(self.embedding(ids), positions)

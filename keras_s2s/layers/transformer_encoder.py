@@ -15,6 +15,7 @@ from keras_s2s.layers.rows import arrange_rows
 from keras_s2s.layers.transformer_stack import TransformerStack
 from keras_s2s.layers.transformer_stack import check_embedding_dim
 from keras_s2s.recurrence import PREFERS_JIT
+from keras_s2s.recurrence import share_rows
 
 Tensor: TypeAlias = Any
 
@@ -152,17 +153,19 @@ class TransformerEncoder(ReadsTokens, Encoder):
         self, source: Tensor, mask: Tensor, training: bool | None = None
     ) -> dict[str, Any]:
         """As `call`, with the mask, bool `(B, S)`, of what is real."""
-        rows, length = ops.shape(mask)
         x = self.positions_layer(
             self.embedding(self.known_ids(source)),
-            ops.arange(length, dtype="int32"),
+            ops.arange(ops.shape(mask)[1], dtype="int32"),
         )
-        x = self.dropout_layer(x, training=training)
-        bias = mask_bias(ops.reshape(mask, (rows, 1, 1, length)), x.dtype)
-        real = arrange_rows(mask, self.supports_jit)
-        x, _ = self.stack.call(x, real, bias, training=training)
-        x = x * ops.cast(ops.expand_dims(mask, -1), x.dtype)
-        memory = {"outputs": x, "mask": mask}
+
+        def read(x: Tensor, mask: Tensor) -> Tensor:
+            x = self.dropout_layer(x, training=training)
+            bias = mask_bias(mask[:, None, None], x.dtype)
+            rows = arrange_rows(mask, self.supports_jit)
+            x, _ = self.stack.call(x, rows, bias, training=training)
+            return x * ops.cast(ops.expand_dims(mask, -1), x.dtype)
+
+        memory = {"outputs": share_rows(read, x, mask), "mask": mask}
         return self.with_source_ids(memory, source)
 
     def compute_output_spec(

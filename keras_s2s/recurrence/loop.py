@@ -135,14 +135,15 @@ def split_rows(values: Tensor, sizes: Sequence[Tensor]) -> list[Tensor]:
     return tensorflow_parts.split_rows(values, sizes)
 
 
-def share_rows(function: Callable, *tensors: Tensor) -> Tensor:
+def share_rows(function: Callable, *tensors: Tensor) -> Any:
     """Returns `function(*tensors)`, its parts side by side as `num_parts` says.
 
     For operations of many rows, which one thread would run alone.
 
     Args:
-        function: callable. Tensors `(N, ...)` -> a tensor `(N, ...)`, each
-            row of which depends on those of the same number alone.
+        function: callable. Tensors `(N, ...)` -> nested tensors `(N, ...)`,
+            each row of which depends on those of the same number alone; None
+            stays None.
         tensors: tensors `(N, ...)`.
     """
     count = num_parts()

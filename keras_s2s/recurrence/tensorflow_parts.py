@@ -7,6 +7,7 @@ from typing import Any
 from typing import TypeAlias
 
 import tensorflow as tf
+from keras import tree
 from tensorflow.python.ops import control_flow_util
 
 from keras_s2s.recurrence.tensorflow_series import VIEWS
@@ -45,7 +46,7 @@ def split_rows(values: Tensor, sizes: Sequence[Tensor]) -> list[Tensor]:
 
 def share_rows(
     function: Callable, tensors: Sequence[Tensor], count: int
-) -> Tensor:
+) -> Any:
     """As `recurrence.share_rows`, in `count` parts.
 
     What is made of parts, as this makes it, is taken apart again: nobody then
@@ -67,7 +68,12 @@ def share_rows(
             for n, one in enumerate(tensors)
         ]
     )
-    return tf.concat([function(*part) for part in parts], 0)
+    found = [function(*part) for part in parts]
+    return tree.map_structure(lambda *one: _join(one), *found)
+
+
+def _join(parts: Sequence[Tensor | None]) -> Tensor | None:
+    return None if parts[0] is None else tf.concat(parts, 0)
 
 
 def _find_parts(values: Tensor, count: int) -> list[Tensor] | None:

@@ -98,7 +98,19 @@ def evaluate(model, batches):
     return found
 
 
-@pytest.mark.parametrize("name", ["default", "cho", "conditional", "heads"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "default",
+        "cho",
+        "conditional",
+        "heads",
+        "transformer",
+        "llama",
+        "rnn over transformer",
+        "transformer over rnn",
+    ],
+)
 def test_a_model_learns_the_same_in_parts(name, monkeypatch):
     model = make_model(name)
     batches = [make_batch(rows) for rows in (1, 2, 3)]
@@ -126,6 +138,45 @@ def test_directions_have_a_thread_each_or_rows_do(options, loops, two_parts):
     graph = encode.get_concrete_function(tf.ones((3, 5), "int32")).graph
     types = [node.type for node in graph.get_operations()]
     assert sum("While" in name for name in types) == loops
+
+
+def test_rows_of_a_transformer_have_a_thread_each(two_parts):
+    model = make_model("transformer")
+
+    def run(source, target):
+        memory = model.encoder(source)
+        return model.decoder.features(target, memory)
+
+    spec = tf.TensorSpec([None, None], "int32")
+    # Two layers of an encoder and of a decoder, each half.
+    operations = operations_of(run, spec, spec)
+    assert operations.count("Softmax") == 2 * (2 + 2 * 2)
+
+
+def test_features_and_weights_of_a_transformer_in_parts(monkeypatch):
+    model = make_model("transformer")
+    x, _ = make_batch(3)
+    memory = model.encoder(x["source_ids"])
+    expected = model.decoder.attended_features(x["target_ids"], memory)
+    monkeypatch.setattr(tensorflow_parts, "num_parts", lambda: 2)
+    found = model.decoder.attended_features(
+        x["target_ids"], model.encoder(x["source_ids"])
+    )
+    numerics.assert_close(
+        numerics.numpy(found), numerics.numpy(expected), 1e-12
+    )
+
+
+def test_a_language_model_in_parts(monkeypatch):
+    decoder = s2s.layers.TransformerDecoder(
+        9, 8, 8, 1, 2, cross_attention=False, dtype="float64"
+    )
+    model = s2s.models.LanguageModel(decoder)
+    ids = make_batch(3)[0]["target_ids"] % 9
+    x = {"target_ids": ids, "resets": np.zeros(3, bool)}
+    expected = model(x)
+    monkeypatch.setattr(tensorflow_parts, "num_parts", lambda: 2)
+    np.testing.assert_allclose(model(x), expected, atol=1e-12)
 
 
 def test_chunks_of_logits_stay_the_same_in_parts(monkeypatch):
@@ -177,6 +228,17 @@ def test_rows_are_shared_out_in_their_order(count, in_graph, two_parts):
     found = run(rows, rows + 1)
     np.testing.assert_array_equal(found, halve(rows, rows + 1))
     assert len(calls) == 2
+
+
+def test_nested_rows_are_shared_out(two_parts):
+    rows = tf.reshape(tf.range(15.0), (5, 3))
+    found = recurrence.share_rows(
+        lambda rows: {"twice": 2 * rows, "none": None, "sums": [rows[:, 0]]},
+        rows,
+    )
+    assert found["none"] is None
+    np.testing.assert_array_equal(found["twice"], 2 * rows)
+    np.testing.assert_array_equal(found["sums"][0], rows[:, 0])
 
 
 def test_gradients_of_shared_rows(two_parts):
