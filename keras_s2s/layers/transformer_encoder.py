@@ -165,7 +165,9 @@ class TransformerEncoder(ReadsTokens, Encoder):
             x, _ = self.stack.call(x, rows, bias, training=training)
             return x * ops.cast(ops.expand_dims(mask, -1), x.dtype)
 
-        memory = {"outputs": share_rows(read, x, mask), "mask": mask}
+        # Outside of training searches run side by side, each with a thread.
+        outputs = share_rows(read, x, mask) if training else read(x, mask)
+        memory = {"outputs": outputs, "mask": mask}
         return self.with_source_ids(memory, source)
 
     def compute_output_spec(

@@ -140,17 +140,19 @@ def test_directions_have_a_thread_each_or_rows_do(options, loops, two_parts):
     assert sum("While" in name for name in types) == loops
 
 
-def test_rows_of_a_transformer_have_a_thread_each(two_parts):
+@pytest.mark.parametrize("training", [True, False])
+def test_rows_of_a_transformer_have_a_thread_each(training, two_parts):
     model = make_model("transformer")
 
     def run(source, target):
-        memory = model.encoder(source)
-        return model.decoder.features(target, memory)
+        memory = model.encoder(source, training=training)
+        return model.decoder.features(target, memory, training=training)
 
     spec = tf.TensorSpec([None, None], "int32")
-    # Two layers of an encoder and of a decoder, each half.
     operations = operations_of(run, spec, spec)
-    assert operations.count("Softmax") == 2 * (2 + 2 * 2)
+    # Two layers of an encoder, which a search runs, and of a decoder.
+    encoders = 2 if training else 1
+    assert operations.count("Softmax") == encoders * 2 + 2 * 2 * 2
 
 
 def test_features_and_weights_of_a_transformer_in_parts(monkeypatch):
