@@ -10,6 +10,7 @@ from keras import ops
 from keras_s2s.losses import SequenceLoss
 from keras_s2s.losses import sequence_loss
 from keras_s2s.losses import token_divergences
+from keras_s2s.losses import token_losses
 from keras_s2s.normalizers import NORMALIZERS
 from tests import numerics
 
@@ -68,8 +69,26 @@ def check_values():
     )
     found = float(SequenceLoss()(LABELS, rounded))
     assert found == pytest.approx(expected, rel=1e-5)
+    check_an_unlikely_label_counts()
     check_a_row_of_padding_trains()
     check_divergences()
+
+
+def check_an_unlikely_label_counts():
+    """Its loss is right, and changes that of no other label of its batch."""
+    logits = np.array([[2.0, 0.5, -70.0, -1e3]] * 4, "float32")
+    # Probable, of a probability that float32 rounds to 0, and lost to it.
+    labels = np.array([0, 1, 2, 3])
+    likely = np.log(1.0 + np.exp(-1.5))
+    expected = [likely, 1.5 + likely, 72.0 + likely, 1002.0 + likely]
+    found = numerics.numpy(token_losses(labels, logits))
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    few = numerics.numpy(token_losses(labels[:2], logits[:2]))
+    np.testing.assert_array_equal(few, found[:2])
+    smooth = numerics.numpy(token_losses(labels, logits, 0.2))
+    mean = likely + 2.0 - logits[0].mean()
+    expected = 0.8 * np.array(expected) + 0.2 * mean
+    np.testing.assert_allclose(smooth, expected, rtol=1e-6)
 
 
 def check_a_row_of_padding_trains():

@@ -11,6 +11,7 @@ from keras_s2s.normalizers import NORMALIZERS
 from tests.slow_losses import LABELS
 from tests.slow_losses import LOGITS
 from tests.slow_losses import MASK
+from tests.slow_losses import check_an_unlikely_label_counts
 from tests.slow_losses import check_divergences
 from tests.slow_losses import slow_loss
 from tests.slow_losses import slow_losses
@@ -39,6 +40,10 @@ def test_token_losses_are_stable():
     assert float(token_losses([2], logits)[0]) == 2e4
     # 0.5 * 1e4 + 0.5 * (1e4 - 0)
     assert float(token_losses([1], logits, 0.5)[0]) == 1e4
+
+
+def test_an_unlikely_label_counts():
+    check_an_unlikely_label_counts()
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])

@@ -22,7 +22,6 @@ from keras_s2s.recurrence.loop import scan
 from keras_s2s.recurrence.loop import set_random_state
 from keras_s2s.recurrence.loop import share_rows
 from keras_s2s.recurrence.loop import show_to_workers
-from keras_s2s.recurrence.loop import sum_exponentials
 from keras_s2s.recurrence.loop import sum_over_replicas
 from keras_s2s.recurrence.loop import trace_any_length
 from keras_s2s.recurrence.loop import uniform
@@ -32,6 +31,9 @@ from keras_s2s.recurrence.program import linear
 from keras_s2s.recurrence.program import sigmoid
 from keras_s2s.recurrence.program import softmax
 from keras_s2s.recurrence.program import tanh
+from keras_s2s.recurrence.vocabulary import add_at
+from keras_s2s.recurrence.vocabulary import multiply_transposed
+from keras_s2s.recurrence.vocabulary import sum_exponentials
 
 __all__ = [
     "EXPORT_OPTIONS",
@@ -40,6 +42,7 @@ __all__ = [
     "LOST_WORKER_ERRORS",
     "PREFERS_JIT",
     "Layout",
+    "add_at",
     "allocate",
     "arrange",
     "dropout",
@@ -48,6 +51,7 @@ __all__ = [
     "leads_workers",
     "linear",
     "make_room",
+    "multiply_transposed",
     "num_replicas",
     "num_side_by_side",
     "of_first_replica",

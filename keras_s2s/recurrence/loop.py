@@ -43,7 +43,6 @@ if keras.backend.backend() == "tensorflow":
     from keras_s2s.recurrence import tensorflow_data
     from keras_s2s.recurrence import tensorflow_dropout
     from keras_s2s.recurrence import tensorflow_parts
-    from keras_s2s.recurrence import tensorflow_sums
     from keras_s2s.recurrence.tensorflow_updates import LOST_WORKER_ERRORS
     from keras_s2s.recurrence.tensorflow_updates import fast_updates
     from keras_s2s.recurrence.tensorflow_updates import leads_workers
@@ -53,7 +52,7 @@ if keras.backend.backend() == "tensorflow":
     from keras_s2s.recurrence.tensorflow_updates import sum_over_replicas
 else:
     tensorflow_cache = tensorflow_data = None
-    tensorflow_dropout = tensorflow_parts = tensorflow_sums = None
+    tensorflow_dropout = tensorflow_parts = None
     LOST_WORKER_ERRORS = ()
 
     def fast_updates(optimizer: Any) -> Any:
@@ -363,18 +362,3 @@ def dropout(
     if tensorflow_dropout is not None:
         return tensorflow_dropout.dropout(inputs, rate, seed)
     return keras.random.dropout(inputs, rate, seed=seed)
-
-
-def sum_exponentials(logits: Tensor, highest: Tensor) -> Tensor:
-    """Returns sum(exp(logits - highest)) over the last axis, at least 1.
-
-    Args:
-        logits: float `(R, V)`.
-        highest: float `(R, 1)`. The largest of each row.
-
-    Returns:
-        Float `(R, 1)`. NaN where a row is all -inf.
-    """
-    if tensorflow_sums is not None:
-        return tensorflow_sums.sum_exponentials(logits, highest)
-    return ops.sum(ops.exp(logits - highest), axis=-1, keepdims=True)
