@@ -133,9 +133,7 @@ class PyramidalRNNEncoder(TokenEncoder):
             if layer > 0:
                 x, mask = pair_steps(x, mask)
                 x = self.dropout_layer(x, training=training)
-            layout = arrange(
-                mask, compiled=self.supports_jit, num_scans=len(cells)
-            )
+            layout = arrange(mask, compiled=self.supports_jit)
             x, state = run_cells(cells, layout.pack(x), rows, layout)
             x = layout.unpack(x)
             states.extend(layout.restore(state))

@@ -1,5 +1,6 @@
 """What a recurrent decoder shows its output layer, and the output layer."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 from typing import TypeAlias
@@ -9,7 +10,7 @@ from keras import ops
 
 from keras_s2s import checks
 from keras_s2s.recurrence import linear
-from keras_s2s.recurrence import multiply_transposed
+from keras_s2s.recurrence import project_rows
 from keras_s2s.recurrence import tanh
 
 Tensor: TypeAlias = Any
@@ -160,10 +161,10 @@ class OutputLayer(keras.layers.Layer):
     def call(
         self, features: Tensor, embeddings: Tensor | None = None
     ) -> Tensor:
-        if not self.tied:
-            return self._add_bias(features, linear, self.kernel_of())
-        embeddings = ops.cast(embeddings, self.compute_dtype)
-        return self._add_bias(features, multiply_transposed, embeddings)
+        weights = embeddings if self.tied else self.kernel
+        weights = ops.cast(weights, self.compute_dtype)
+        multiply = functools.partial(project_rows, transposed=self.tied)
+        return self._add_bias(features, weights, multiply)
 
     def kernel_of(self, embeddings: Tensor | None = None) -> Tensor:
         """Returns float `(D, V)`, what `project` multiplies with."""
@@ -173,16 +174,16 @@ class OutputLayer(keras.layers.Layer):
 
     def project(self, features: Tensor, kernel: Tensor) -> Tensor:
         """As `call`, with the kernel of many calls made once."""
-        return self._add_bias(features, linear, kernel)
+        return self._add_bias(features, kernel, linear)
 
     def _add_bias(
-        self, features: Tensor, multiply: Callable, kernel: Tensor
+        self, features: Tensor, weights: Tensor, multiply: Callable
     ) -> Tensor:
         leading = ops.shape(features)[:-1]
         flat = ops.reshape(features, (-1, features.shape[-1]))
         # As rows of one product, to which TensorFlow joins this sum.
         logits = ops.add(
-            multiply(flat, kernel), ops.cast(self.bias, features.dtype)
+            multiply(flat, weights), ops.cast(self.bias, features.dtype)
         )
         return ops.reshape(logits, (*leading, self.vocabulary_size))
 

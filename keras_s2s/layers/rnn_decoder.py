@@ -26,6 +26,7 @@ from keras_s2s.layers.readout import Readout
 from keras_s2s.recurrence import PREFERS_JIT
 from keras_s2s.recurrence import Layout
 from keras_s2s.recurrence import arrange
+from keras_s2s.recurrence import share_rows
 
 Tensor: TypeAlias = Any
 
@@ -170,12 +171,9 @@ class RNNDecoder(ReadsTokens, Decoder):
         has_context = has_attention or self.context is not None
         kind = self.readout or ("attentional" if has_context else "state")
         size = self.embedding_dim if self.tie_embeddings else self.units
+        size = self.readout_units or size
         self.readout_layer = Readout(
-            self.readout_units or size,
-            kind,
-            has_context,
-            dtype=policy,
-            name="readout",
+            size, kind, has_context, dtype=policy, name="readout"
         )
         self.output_layer = OutputLayer(
             self.input_size, self.tie_embeddings, dtype=policy, name="output"
@@ -210,22 +208,15 @@ class RNNDecoder(ReadsTokens, Decoder):
         token_dim = self.embedding_dim
         if self.feeds_context:
             token_dim += context_dim
+        policy = self.dtype_policy
+        sizes = (self.units, self.num_layers)
+        options = (self.dropout, self.residual, self.feed_dim)
         self.stack = make_stack(
-            self.cell,
-            self.units,
-            self.num_layers,
-            self.dropout,
-            self.residual,
-            self.feed_dim,
-            dtype=self.dtype_policy,
-            name="stack",
+            self.cell, *sizes, *options, dtype=policy, name="stack"
         )
         self.stack.build((None, token_dim), context_dim)
         self.bridge_layer = Bridge(
-            self.bridge,
-            self.stack.state_sizes,
-            dtype=self.dtype_policy,
-            name="bridge",
+            self.bridge, self.stack.state_sizes, dtype=policy, name="bridge"
         )
         self.bridge_layer.build(memory_shape)
 
@@ -248,28 +239,43 @@ class RNNDecoder(ReadsTokens, Decoder):
 
         With `carries`, without attention, also the memory's next `state`.
         """
+        adds_loss = training and self.reader.has_loss
+
+        def attend(ids: Tensor, mask: Tensor, memory: dict) -> dict:
+            layout = arrange(mask, compiled=self.supports_jit, carries=carries)
+            keeps = keeps_weights or adds_loss
+            return self._attend(ids, memory, layout, training, keeps)
+
         mask = masking.before_padding(self.find_mask(target_ids))
-        layout = arrange(mask, compiled=self.supports_jit, carries=carries)
+        found = share_rows(attend, target_ids, mask, memory)
+        if adds_loss:
+            weights = found["weights"]
+            self.add_loss(self.attention_layer.weights_loss(weights, mask))
+        return found
+
+    def _attend(
+        self,
+        ids: Tensor,
+        memory: dict[str, Any],
+        layout: Layout,
+        training: bool | None,
+        keeps: bool,
+    ) -> dict[str, Any]:
         memory = layout.sort(memory)
         context = self.prepare(memory)
         state = self.initial_state(memory, 1, 0)
         state.pop("alignment", None)
-        ids = layout.pack(ops.expand_dims(target_ids, 2))
+        ids = layout.pack(ops.expand_dims(ids, 2))
         inputs = self._embed(ids, context, training, layout.spread)
-        adds_loss = training and self.reader.has_loss
-        keeps_weights = keeps_weights or adds_loss
+        projected = inputs["projected"]
         if self.is_joint:
-            like = inputs["projected"]
-            inputs["masks"] = self.stack.dropout_masks(like, training)
-            inputs.update(self.reader.draw_noise(like, memory, training))
-            found = self._run_joint(
-                inputs, state, context, layout, keeps_weights
-            )
+            inputs["masks"] = self.stack.dropout_masks(projected, training)
+            inputs.update(self.reader.draw_noise(projected, memory, training))
+            found = self._run_joint(inputs, state, context, layout, keeps)
         else:
-            x, cells = self.stack.run(
-                inputs["projected"], state["cells"], layout, training
-            )
-            found = self.reader.read_all(x, context, layout, keeps_weights)
+            cells = state["cells"]
+            x, cells = self.stack.run(projected, cells, layout, training)
+            found = self.reader.read_all(x, context, layout, keeps)
             vector = self.reader.project(found.pop("vector"))
             x = self.readout_layer.combine(x, vector, inputs.get("token"))
             found["features"] = x
@@ -278,19 +284,15 @@ class RNNDecoder(ReadsTokens, Decoder):
             name: ops.squeeze(layout.unpack(values), 2)
             for name, values in {**found, "features": x}.items()
         }
-        if adds_loss:
-            weights = found["weights"]
-            self.add_loss(self.attention_layer.weights_loss(weights, mask))
-        if carries:
+        if layout.carries:
             cells = layout.restore(keras.tree.flatten(cells))
             found["state"] = [ops.squeeze(one, 1) for one in cells]
         return found
 
     def project(self, features: Tensor) -> Tensor:
         """Float `(..., R)` -> logits `(..., V)`."""
-        if self.tie_embeddings:
-            return self.output_layer(features, self.embedding.embeddings)
-        return self.output_layer(features)
+        tied = self.embedding.embeddings if self.tie_embeddings else None
+        return self.output_layer(features, tied)
 
     def prepare(self, memory: dict[str, Any]) -> dict[str, Any]:
         return self.reader.prepare(memory)
@@ -361,16 +363,14 @@ class RNNDecoder(ReadsTokens, Decoder):
         state: dict,
         context: dict,
         layout: Layout,
-        keeps_weights: bool,
+        keeps: bool,
     ) -> dict[str, Tensor]:
         """All layers, attention and readout in one loop."""
 
         def step(state: dict, inputs: dict, context: dict) -> tuple:
             x, weights, state = self._advance(inputs, state, context)
-            outputs = {"features": x}
-            if keeps_weights:
-                outputs["weights"] = weights
-            return state, outputs
+            kept = {"weights": weights} if keeps else {}
+            return state, {"features": x, **kept}
 
         layers = [self.stack, self.readout_layer]
         options = self.attention_layer.scan_options(context, layers)

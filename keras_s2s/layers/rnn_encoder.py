@@ -14,6 +14,7 @@ from keras_s2s.layers.encoder import Encoder
 from keras_s2s.layers.inputs import ReadsTokens
 from keras_s2s.recurrence import PREFERS_JIT
 from keras_s2s.recurrence import arrange
+from keras_s2s.recurrence import share_rows
 
 Tensor: TypeAlias = Any
 
@@ -146,9 +147,23 @@ class RNNEncoder(ReadsTokens, Encoder):
         `first` is the state to begin with, like the memory's `state`, where
         all layers run forward. Default: zeros.
         """
-        directions = min(len(cells) for cells in self.cells)
-        layout = arrange(mask, compiled=self.supports_jit, num_scans=directions)
-        first = layout.sort(first or [])
+
+        def read(source: Tensor, mask: Tensor, first: list[Tensor]) -> dict:
+            return self._read(source, mask, training, first)
+
+        first = first or []
+        # Directions run side by side already, and so do searches.
+        if training and min(len(cells) for cells in self.cells) == 1:
+            memory = share_rows(read, source, mask, first)
+        else:
+            memory = read(source, mask, first)
+        return self.with_source_ids({**memory, "mask": mask}, source)
+
+    def _read(
+        self, source: Tensor, mask: Tensor, training: Any, first: list[Tensor]
+    ) -> dict[str, Any]:
+        layout = arrange(mask, compiled=self.supports_jit)
+        first = layout.sort(first)
         x = self.embedding(layout.pack(self.known_ids(source)))
         x = self.dropout_layer(x, training=training)
         rows, states = ops.shape(source)[0], []
@@ -163,9 +178,7 @@ class RNNEncoder(ReadsTokens, Encoder):
                 outputs = self.dropout_layer(outputs, training=training)
             x = outputs
             states.extend(state)
-        states = layout.restore(states)
-        memory = {"outputs": layout.unpack(x), "mask": mask, "state": states}
-        return self.with_source_ids(memory, source)
+        return {"outputs": layout.unpack(x), "state": layout.restore(states)}
 
     def get_config(self) -> dict[str, Any]:
         config = {

@@ -33,11 +33,13 @@ def can_pack(loss: Any, metrics: Any) -> bool:
 
 def pack(values: Any, real: Any) -> Any:
     """`(B, T, ...)` and bool `(B, T)` -> `(1, N, ...)`, the real positions."""
-    rows = RealRows(real)
     if len(values.shape) == 3:
-        packed = rows.pack(values)
+        packed = share_rows(
+            lambda values, real: RealRows(real).pack(values), values, real
+        )
     else:
-        packed = ops.take(ops.reshape(values, (-1,)), rows.index, axis=0)
+        index = RealRows(real).index
+        packed = ops.take(ops.reshape(values, (-1,)), index, axis=0)
     return ops.expand_dims(packed, 0)
 
 

@@ -32,7 +32,7 @@ from keras_s2s.recurrence.program import sigmoid
 from keras_s2s.recurrence.program import softmax
 from keras_s2s.recurrence.program import tanh
 from keras_s2s.recurrence.vocabulary import add_at
-from keras_s2s.recurrence.vocabulary import multiply_transposed
+from keras_s2s.recurrence.vocabulary import project_rows
 from keras_s2s.recurrence.vocabulary import sum_exponentials
 
 __all__ = [
@@ -51,11 +51,11 @@ __all__ = [
     "leads_workers",
     "linear",
     "make_room",
-    "multiply_transposed",
     "num_replicas",
     "num_side_by_side",
     "of_first_replica",
     "prefers_halves",
+    "project_rows",
     "read_promptly",
     "scan",
     "set_random_state",

@@ -1,8 +1,6 @@
 """How the real tokens of a batch lie in memory while a scan runs over them."""
 
-import itertools
 from collections.abc import Callable
-from collections.abc import Sequence
 from typing import Any
 from typing import TypeAlias
 
@@ -10,9 +8,7 @@ import keras
 from keras import ops
 
 from keras_s2s.recurrence.loop import PACKS
-from keras_s2s.recurrence.loop import num_parts
 from keras_s2s.recurrence.loop import scan
-from keras_s2s.recurrence.loop import split_rows
 from keras_s2s.recurrence.program import Tensor
 
 Layout: TypeAlias = "Packed | Padded"
@@ -21,9 +17,7 @@ Layout: TypeAlias = "Packed | Padded"
 ROWS = 8
 
 
-def arrange(
-    mask: Tensor, compiled: bool, carries: bool = True, num_scans: int = 1
-) -> Layout:
+def arrange(mask: Tensor, compiled: bool, carries: bool = True) -> Layout:
     """Returns the layout that is fastest here.
 
     Args:
@@ -33,12 +27,9 @@ def arrange(
         carries: bool. Whether rows must carry their state over padding. With
             padding behind all real tokens, and no use for the last state,
             they need not.
-        num_scans: int > 0. How many scans that do not wait for each other run
-            over it: what threads share between them then are those, and not
-            rows. Default: 1.
     """
     if PACKS and not compiled:
-        return Packed(mask, carries, max(1, num_parts() // num_scans))
+        return Packed(mask, carries)
     return Padded(mask, carries)
 
 
@@ -105,35 +96,36 @@ class Packed:
 
     The t-th real token of each row belongs to step t, wherever padding lies,
     and the rows are sorted, most tokens first: each step has the first of
-    them. Each of `num_parts` loops runs every n-th of the sorted rows, one
-    part behind the other in memory.
+    them. Their number at a step is rounded up, with padding, to one of a few:
+    products of matrices of many different sizes are slow to start.
     """
 
     is_packed = True
 
-    def __init__(self, mask: Tensor, carries: bool, num_parts: int = 1) -> None:
+    def __init__(self, mask: Tensor, carries: bool) -> None:
         self.shape = rows, total = ops.shape(mask)
         self.carries = carries
         mask = ops.cast(mask, "int32")
         lengths = ops.sum(mask, axis=1)
-        order = ops.cast(ops.argsort(-lengths), "int32")
+        self.order = ops.cast(ops.argsort(-lengths), "int32")
+        self.rank = ops.cast(ops.argsort(self.order), "int32")
+        numbers = ops.arange(rows, dtype="int32")
+        steps = ops.arange(ops.max(lengths, initial=1), dtype="int32")
+        steps = ops.expand_dims(steps, 1)
+        is_real = steps < ops.take(lengths, self.order)
+        self.counts = ops.sum(ops.cast(is_real, "int32"), axis=1)
+        rounded = (self.counts + ROWS - 1) // ROWS * ROWS
+        self.sizes = ops.minimum(rounded, rows)
+        is_run = numbers < ops.expand_dims(self.sizes, 1)
+        chosen = ops.nonzero(ops.reshape(is_run, (-1,)))[0]
         # The places of the real tokens of a row, then those of its padding.
         places = ops.cast(ops.argsort(1 - mask), "int32")
-        places += total * ops.expand_dims(ops.arange(rows, dtype="int32"), 1)
-        orders = [order[n::num_parts] for n in range(num_parts)]
-        self.order = _concatenate(orders)
-        self.rank = ops.cast(ops.argsort(self.order), "int32")
-        self.parts, first = [], 0
-        for order in orders:
-            part = _Part(
-                ops.take(lengths, order), ops.take(places, order, axis=0), first
-            )
-            self.parts.append(part)
-            first = first + part.num_rows
-        self.index, self.is_real, self.row = (
-            _concatenate([getattr(part, name) for part in self.parts])
-            for name in ("index", "is_real", "row")
-        )
+        places += total * ops.expand_dims(numbers, 1)
+        places = ops.transpose(ops.take(places, self.order, axis=0))
+        places = ops.reshape(places[: ops.shape(steps)[0]], (-1,))
+        self.index = ops.take(places, chosen)
+        self.is_real = ops.take(ops.reshape(is_real, (-1,)), chosen)
+        self.row = chosen % ops.cast(ops.maximum(rows, 1), chosen.dtype)
 
     def pack(self, values: Tensor) -> Tensor:
         """`(B, T, ...)` -> what `scan` takes, `(N, ...)`."""
@@ -169,83 +161,13 @@ class Packed:
         return keras.tree.map_structure(move, rows)
 
     def scan(
-        self,
-        step: Callable,
-        state: Any,
-        sequences: Any,
-        constants: Any = (),
-        deferred: Sequence[Tensor] = (),
-        **options: Any,
+        self, step: Callable, state: Any, sequences: Any, **options: Any
     ) -> tuple[Any, Any]:
         """Runs `recurrence.scan` over sequences of this layout."""
-        rows = [part.num_rows for part in self.parts]
-        tokens = [part.num_tokens for part in self.parts]
-        marked = {id(tensor) for tensor in deferred}
-        is_deferred = [
-            id(one) in marked for one in keras.tree.flatten(constants)
-        ]
-        found = []
-        arguments = zip(
-            _split(state, rows),
-            _split(sequences, tokens),
-            _split(constants, rows),
-        )
-        for part, of_part in zip(self.parts, arguments):
-            flat = keras.tree.flatten(of_part[-1])
-            options["deferred"] = list(itertools.compress(flat, is_deferred))
-            options["sizes"] = part.sizes
-            if self.carries:
-                options["counts"] = part.counts
-            found.append(scan(step, *of_part, **options))
-        return keras.tree.map_structure(lambda *one: _concatenate(one), *found)
-
-
-class _Part:
-    """Rows that one loop runs, sorted, most tokens first.
-
-    Their number at a step is rounded up, with padding, to one of a few:
-    products of matrices of many different sizes are slow to start.
-
-    Args:
-        lengths: int32 `(R,)`, falling. Real tokens.
-        places: int32 `(R, T)`. Where they are, then where padding is.
-        first: int32 scalar. How many rows stand before these.
-    """
-
-    def __init__(self, lengths: Tensor, places: Tensor, first: Any) -> None:
-        self.num_rows = ops.shape(lengths)[0]
-        steps = ops.arange(ops.max(lengths, initial=1), dtype="int32")
-        steps = ops.expand_dims(steps, 1)
-        is_real = steps < lengths
-        self.counts = ops.sum(ops.cast(is_real, "int32"), axis=1)
-        rounded = (self.counts + ROWS - 1) // ROWS * ROWS
-        self.sizes = ops.minimum(rounded, self.num_rows)
-        self.num_tokens = ops.sum(self.sizes)
-        numbers = ops.arange(self.num_rows, dtype="int32")
-        is_run = numbers < ops.expand_dims(self.sizes, 1)
-        chosen = ops.nonzero(ops.reshape(is_run, (-1,)))[0]
-        places = ops.transpose(places)[: ops.shape(steps)[0]]
-        self.index = ops.take(ops.reshape(places, (-1,)), chosen)
-        self.is_real = ops.take(ops.reshape(is_real, (-1,)), chosen)
-        rows = ops.cast(ops.maximum(self.num_rows, 1), chosen.dtype)
-        self.row = chosen % rows + ops.cast(first, chosen.dtype)
-
-
-def _split(values: Any, sizes: list) -> list:
-    """Nested `(N, ...)` -> the same for each part, N of its own."""
-    if len(sizes) == 1:
-        return [values]
-    # A tensor that is there twice stays one.
-    unique = {id(one): one for one in keras.tree.flatten(values)}
-    parts = {key: split_rows(one, sizes) for key, one in unique.items()}
-    return [
-        keras.tree.map_structure(lambda one, n=n: parts[id(one)][n], values)
-        for n in range(len(sizes))
-    ]
-
-
-def _concatenate(parts: Sequence[Tensor]) -> Tensor:
-    return parts[0] if len(parts) == 1 else ops.concatenate(parts)
+        options["sizes"] = self.sizes
+        if self.carries:
+            options["counts"] = self.counts
+        return scan(step, state, sequences, **options)
 
 
 def _put(index: Tensor, values: Tensor, shape: tuple) -> Tensor:

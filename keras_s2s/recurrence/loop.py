@@ -121,34 +121,30 @@ def num_side_by_side(model: keras.Model) -> int:
 
 
 def num_parts() -> int:
-    """In how many parts a scan shares out its rows, one loop for each.
+    """In how many parts `share_rows` shares out rows.
 
     Two, where TensorFlow runs each operation on one thread and has several
-    for them: the loops then run side by side. Else one.
+    for them: what is done with the parts then runs side by side. Else one.
     """
     return tensorflow_parts.num_parts() if _on_processors() else 1
 
 
-def split_rows(values: Tensor, sizes: Sequence[Tensor]) -> list[Tensor]:
-    """Returns parts of `values` `(N, ...)`, their sizes int32 scalars."""
-    return tensorflow_parts.split_rows(values, sizes)
+def share_rows(function: Callable, *rows: Any) -> Any:
+    """Returns `function(*rows)`, its parts side by side as `num_parts` says.
 
-
-def share_rows(function: Callable, *tensors: Tensor) -> Any:
-    """Returns `function(*tensors)`, its parts side by side as `num_parts` says.
-
-    For operations of many rows, which one thread would run alone.
+    For operations of many rows, which one thread would run alone, and loops,
+    which then do not wait for each other.
 
     Args:
-        function: callable. Tensors `(N, ...)` -> nested tensors `(N, ...)`,
-            each row of which depends on those of the same number alone; None
-            stays None.
-        tensors: tensors `(N, ...)`.
+        function: callable. Nested tensors `(N, ...)` -> nested tensors
+            `(N, ...)`, each row of which depends on those of the same number
+            alone; None stays None.
+        rows: nested tensors `(N, ...)` and None.
     """
     count = num_parts()
     if count == 1:
-        return function(*tensors)
-    return tensorflow_parts.share_rows(function, tensors, count)
+        return function(*rows)
+    return tensorflow_parts.share_rows(function, rows, count)
 
 
 def _on_processors() -> bool:

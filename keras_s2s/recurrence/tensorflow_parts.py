@@ -16,6 +16,9 @@ Tensor: TypeAlias = Any
 
 MOST_PARTS = 2  # What was measured, on 2 cores.
 
+# The name of an operation that puts parts together.
+JOINED = "joined_rows"
+
 
 def num_parts() -> int:
     """As `recurrence.num_parts`, where there is no GPU.
@@ -39,14 +42,7 @@ def _from_environment(kind: str) -> int:
     return int(text) if text.isdecimal() else 0
 
 
-def split_rows(values: Tensor, sizes: Sequence[Tensor]) -> list[Tensor]:
-    """As `recurrence.split_rows`; parts share the memory of `values`."""
-    return tf.split(values, tf.stack(sizes), num=len(sizes))
-
-
-def share_rows(
-    function: Callable, tensors: Sequence[Tensor], count: int
-) -> Any:
+def share_rows(function: Callable, rows: Sequence, count: int) -> Any:
     """As `recurrence.share_rows`, in `count` parts.
 
     What is made of parts, as this makes it, is taken apart again: nobody then
@@ -54,42 +50,49 @@ def share_rows(
     """
     graph = tf.compat.v1.get_default_graph()
     if control_flow_util.GraphOrParentsInXlaContext(graph):
-        return function(*tensors)
-    known = {n: _find_parts(one, count) for n, one in enumerate(tensors)}
-    known = {n: parts for n, parts in known.items() if parts}
+        return function(*rows)
+    tensors = [one for one in tree.flatten(rows) if one is not None]
+    parts = {id(one): _find_parts(one, count) for one in tensors}
+    known = [found for found in parts.values() if found]
     if known:
-        sizes = [tf.shape(part)[0] for part in next(iter(known.values()))]
+        sizes = [tf.shape(part)[0] for part in known[0]]
     else:
         total = tf.shape(tensors[0])[0]
         sizes = [(total + n) // count for n in range(count)]
-    parts = zip(
-        *[
-            known.get(n) or split_rows(one, sizes)
-            for n, one in enumerate(tensors)
-        ]
-    )
-    found = [function(*part) for part in parts]
+    for one in tensors:
+        if not parts[id(one)]:
+            parts[id(one)] = tf.split(one, tf.stack(sizes), num=count)
+
+    def cut(number: int) -> Any:
+        return tree.map_structure(
+            lambda one: None if one is None else parts[id(one)][number], rows
+        )
+
+    found = [function(*cut(number)) for number in range(count)]
     return tree.map_structure(lambda *one: _join(one), *found)
 
 
 def _join(parts: Sequence[Tensor | None]) -> Tensor | None:
-    return None if parts[0] is None else tf.concat(parts, 0)
+    return None if parts[0] is None else tf.concat(parts, 0, name=JOINED)
 
 
 def _find_parts(values: Tensor, count: int) -> list[Tensor] | None:
-    """The tensors that `values` was made of, one behind the other, if any."""
+    """What `_join` made `values` of, whose rows may have had other axes."""
     if not tf.is_symbolic_tensor(values):
         return None
-    operation = values.op
+    operation, is_as_joined = values.op, True
     while operation.type in (*VIEWS, "Cast"):
+        is_as_joined &= operation.type in ("Cast", "Identity")
         operation = operation.inputs[0].op
-    if operation.type != "ConcatV2" or len(operation.inputs) != count + 1:
+    name = operation.name.rsplit("/", 1)[-1]
+    if operation.type != "ConcatV2" or not name.startswith(JOINED):
         return None
-    *parts, axis = operation.inputs
-    sizes = [one.shape[1:].num_elements() for one in (values, *parts)]
-    if tf.get_static_value(axis) != 0 or None in sizes or len(set(sizes)) > 1:
+    *parts, _ = operation.inputs
+    if len(parts) != count:
         return None
-    return [
-        tf.cast(tf.reshape(part, [-1, *values.shape[1:]]), values.dtype)
-        for part in parts
-    ]
+    if not is_as_joined:
+        sizes = [one.shape[1:].num_elements() for one in (values, *parts)]
+        if None in sizes or len(set(sizes)) > 1:
+            return None
+        parts = [tf.reshape(part, [-1, *values.shape[1:]]) for part in parts]
+    return [tf.cast(part, values.dtype) for part in parts]

@@ -42,13 +42,18 @@ def add_at(values: Tensor, columns: Tensor, updates: Tensor) -> Tensor:
     return ops.scatter_update(values, places, updates[:, 0])
 
 
-def multiply_transposed(inputs: Tensor, weights: Tensor) -> Tensor:
-    """Returns `inputs @ weights.T`, such as rows by an embedding.
+def project_rows(
+    inputs: Tensor, weights: Tensor, transposed: bool = False
+) -> Tensor:
+    """Returns rows by the weights of an output layer, float `(N, V)`.
 
     Args:
         inputs: float `(N, D)`.
-        weights: float `(V, D)`.
+        weights: float `(D, V)`, of the same dtype.
+        transposed: bool. Whether they are `(V, D)`, such as an embedding.
     """
     if tensorflow_vocabulary is not None:
-        return tensorflow_vocabulary.multiply_transposed(inputs, weights)
-    return ops.matmul(inputs, ops.transpose(weights))
+        return tensorflow_vocabulary.project_rows(inputs, weights, transposed)
+    if transposed:
+        weights = ops.transpose(weights)
+    return ops.matmul(inputs, weights)

@@ -8,7 +8,6 @@ from keras import ops
 
 from keras_s2s.layers.cells import LSTMCell
 from keras_s2s.recurrence import arrange
-from keras_s2s.recurrence import tensorflow_parts
 from tests import numerics
 
 U = 2
@@ -23,19 +22,7 @@ MASKS = {
     "many rows": np.tril(np.ones((13, 13)))[:, ::-1],
 }
 every_mask = pytest.mark.parametrize("name", MASKS)
-# What XLA compiles has no parts.
-every_layout = pytest.mark.parametrize(
-    "compiled, parts",
-    [(False, 1), (False, 2), (False, 3), (True, 1)],
-    indirect=["parts"],
-)
-
-
-@pytest.fixture(params=[1, 2, 3], autouse=True)
-def parts(request, monkeypatch):
-    """Of how many loops each runs a part of the rows."""
-    monkeypatch.setattr(tensorflow_parts, "num_parts", lambda: request.param)
-    return request.param
+every_layout = pytest.mark.parametrize("compiled", [False, True])
 
 
 def mask_of(name):
@@ -77,27 +64,12 @@ def test_one_vector_is_spread_over_its_row(compiled):
     np.testing.assert_array_equal(found, [[0, 0, 0], [1, 1, 1], [2, 0, 0]])
 
 
-STEPS = {
-    # 13 rows of 13 to 1 tokens, in steps of 8 rows or all.
-    1: [[13, 13, 13, 13, 13, 8, 8, 8, 8, 8, 8, 8, 8]],
-    2: [[7] * 13, [6] * 12],
-    3: [[5] * 13, [4] * 12, [4] * 11],
-}
-
-
-def test_packing_leaves_padding_out(parts):
+def test_packing_leaves_padding_out():
     layout = arrange(mask_of("many rows"), compiled=False)
-    sizes = [numerics.numpy(part.sizes).tolist() for part in layout.parts]
-    assert sizes == STEPS[parts]
-    packed = layout.pack(ops.zeros((13, 13)))
-    assert len(packed) == sum(sum(steps) for steps in sizes)
-
-
-def test_scans_side_by_side_need_no_parts(parts):
-    mask = mask_of("many rows")
-    for num_scans, expected in [(1, parts), (2, max(1, parts // 2)), (5, 1)]:
-        layout = arrange(mask, compiled=False, num_scans=num_scans)
-        assert len(layout.parts) == expected
+    # 13 rows of 13 to 1 tokens, in steps of 8 rows or all.
+    sizes = [13, 13, 13, 13, 13, 8, 8, 8, 8, 8, 8, 8, 8]
+    assert numerics.numpy(layout.sizes).tolist() == sizes
+    assert len(layout.pack(ops.zeros((13, 13)))) == sum(sizes)
 
 
 def by_hand(cell, values, mask, reverse):

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 import keras_s2s as s2s
 from keras_s2s import recurrence
+from keras_s2s.models import output
 from keras_s2s.recurrence import loop
 from keras_s2s.recurrence import tensorflow_parts
 from tests import numerics
@@ -59,11 +60,12 @@ def two_parts(monkeypatch):
     monkeypatch.setattr(tensorflow_parts, "num_parts", lambda: 2)
 
 
-def make_model(name, **loss):
-    model = s2s.models.Seq2Seq(*pairs.pair(name, "float64"))
+def make_model(name, r_drop=0.0, dtype="float64", **loss):
+    model = s2s.models.Seq2Seq(*pairs.pair(name, dtype))
     model.compile(
         loss=s2s.losses.SequenceLoss(**loss),
         metrics=[s2s.metrics.TokenAccuracy(), s2s.metrics.Perplexity()],
+        r_drop=r_drop,
     )
     return model
 
@@ -120,6 +122,19 @@ def test_a_model_learns_the_same_in_parts(name, monkeypatch):
     numerics.assert_close(found, expected, 1e-10)
 
 
+@pytest.mark.parametrize("name", ["cho", "transformer"])
+def test_a_batch_that_comes_twice_in_parts(name, monkeypatch):
+    batches = [make_batch(rows) for rows in (1, 3)]
+    model = make_model(name, 1.0, "float32")
+    weights = model.get_weights()
+    expected = [model.train_on_batch(*batch) for batch in batches]
+    monkeypatch.setattr(tensorflow_parts, "num_parts", lambda: 2)
+    again = make_model(name, 1.0, "float32")
+    again.set_weights(weights)
+    found = [again.train_on_batch(*batch) for batch in batches]
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
 @pytest.mark.parametrize(
     "options, loops",
     [
@@ -133,11 +148,47 @@ def test_directions_have_a_thread_each_or_rows_do(options, loops, two_parts):
 
     @tf.function(autograph=False)
     def encode(ids):
-        return encoder(ids)["outputs"]
+        return encoder(ids, training=True)["outputs"]
 
     graph = encode.get_concrete_function(tf.ones((3, 5), "int32")).graph
     types = [node.type for node in graph.get_operations()]
     assert sum("While" in name for name in types) == loops
+
+
+# Of an encoder with two directions, or of one in parts, and of a decoder.
+@pytest.mark.parametrize("name", ["default", "cho"])
+def test_rows_of_a_recurrent_decoder_have_a_loop_each(name, two_parts):
+    model = make_model(name)
+
+    def run(source, target):
+        memory = model.encoder(source, training=True)
+        return model.decoder.features(target, memory, training=True)
+
+    spec = tf.TensorSpec([None, None], "int32")
+    kinds = operations_of(run, spec, spec)
+    assert sum("While" in kind for kind in kinds) == 2 + 2
+
+
+def test_features_that_are_packed_stay_in_parts(two_parts):
+    model = make_model("default")
+
+    def run(source, target, real):
+        features = model.decoder.features(target, model.encoder(source))
+        return output.project(model.decoder, output.pack(features, real))
+
+    spec = tf.TensorSpec([None, None], "int32")
+    specs = [spec, spec, tf.TensorSpec([None, None], "bool")]
+    graph = tf.function(run, specs, autograph=False).get_concrete_function()
+    (logits,) = graph.outputs
+    nodes = tf.compat.v1.graph_util.extract_sub_graph(
+        graph.graph.as_graph_def(), [logits.op.name]
+    ).node
+    joined = [
+        node.name
+        for node in nodes
+        if node.op == "ConcatV2" and tensorflow_parts.JOINED in node.name
+    ]
+    assert len(joined) == 1
 
 
 @pytest.mark.parametrize("training", [True, False])

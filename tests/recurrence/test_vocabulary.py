@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from keras_s2s.recurrence import add_at
-from keras_s2s.recurrence import multiply_transposed
+from keras_s2s.recurrence import project_rows
 from keras_s2s.recurrence import sum_exponentials
 
 RANDOM = np.random.default_rng(0)
@@ -62,15 +62,46 @@ def test_exponentials_are_summed(compiled):
     np.testing.assert_allclose(found[:, 0], expected, rtol=1e-6)
 
 
-def test_rows_are_multiplied_by_an_embedding():
-    embedding = RANDOM.normal(size=(4, 7)).astype("float32")
-    rows, weights = tf.constant(VALUES), tf.constant(embedding)
+@pytest.mark.parametrize("transposed", [False, True])
+@pytest.mark.parametrize("kind", ["eager", "graph", "compiled"])
+def test_rows_are_projected(transposed, kind):
+    kernel = RANDOM.normal(size=(7, 4)).astype("float32")
     weighing = RANDOM.normal(size=(5, 4)).astype("float32")
-    with tf.GradientTape() as tape:
-        tape.watch([rows, weights])
-        found = multiply_transposed(rows, weights)
-        total = tf.reduce_sum(found * weighing)
-    np.testing.assert_allclose(found, VALUES @ embedding.T, rtol=1e-5)
-    by_rows, by_weights = tape.gradient(total, [rows, weights])
-    np.testing.assert_allclose(by_rows, weighing @ embedding, rtol=1e-5)
-    np.testing.assert_allclose(by_weights, weighing.T @ VALUES, rtol=1e-5)
+
+    def run(rows, weights):
+        with tf.GradientTape() as tape:
+            tape.watch([rows, weights])
+            found = project_rows(rows, weights, transposed)
+            total = tf.reduce_sum(found * weighing)
+        return found, *tape.gradient(total, [rows, weights])
+
+    if kind != "eager":
+        run = tf.function(run, jit_compile=kind == "compiled")
+    weights = kernel.T if transposed else kernel
+    found = run(tf.constant(VALUES), tf.constant(weights))
+    by_kernel = VALUES.T @ weighing
+    expected = [
+        VALUES @ kernel,
+        weighing @ kernel.T,
+        by_kernel.T if transposed else by_kernel,
+    ]
+    for one, other in zip(found, expected):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
+
+
+def test_a_kernel_waits_for_the_gradient_of_its_inputs():
+    def run(rows, kernel):
+        with tf.GradientTape() as tape:
+            tape.watch([rows, kernel])
+            total = tf.reduce_sum(project_rows(rows, kernel))
+        return tape.gradient(total, [rows, kernel])
+
+    specs = [tf.TensorSpec((None, 7)), tf.TensorSpec((7, 4))]
+    graph = tf.function(run, specs, autograph=False).get_concrete_function()
+    before, behind = [one.op for one in graph.outputs]
+    while behind.type == "Identity":
+        behind = behind.inputs[0].op
+    while before.type == "Identity":
+        before = before.inputs[0].op
+    assert behind.type == before.type == "MatMul"
+    assert before in behind.control_inputs
