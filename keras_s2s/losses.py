@@ -15,6 +15,7 @@ from keras_s2s.checks import fail
 from keras_s2s.masking import token_weights
 from keras_s2s.normalizers import NormalizedLoss
 from keras_s2s.recurrence import add_at
+from keras_s2s.recurrence import gather_beams
 from keras_s2s.recurrence import share_rows
 from keras_s2s.regression import SequenceRegressionLoss
 
@@ -122,7 +123,7 @@ def _row_losses(labels: Tensor, label_smoothing: float) -> Callable:
     @ops.custom_gradient
     def losses(logits: Tensor) -> tuple[Tensor, Callable]:
         probabilities = _softmax(logits)
-        chosen = ops.take_along_axis(logits, labels, axis=1)[:, 0]
+        chosen = gather_beams(logits, labels)[:, 0]
         values = _surprise(labels, logits, probabilities, chosen)
         if label_smoothing:
             mean = ops.mean(logits, axis=1)
@@ -154,7 +155,7 @@ def _surprise(
     Of a probability that is nearly lost to rounding, or is, it comes from the
     logits, in two passes over all of them that few batches need.
     """
-    probability = ops.take_along_axis(probabilities, labels, axis=1)[:, 0]
+    probability = gather_beams(probabilities, labels)[:, 0]
     is_exact = probability >= LEAST_PROBABILITY
     exact = -ops.log(ops.clip(probability, LEAST_PROBABILITY, 1.0))
 

@@ -6,6 +6,8 @@ from typing import TypeAlias
 
 from keras import ops
 
+from keras_s2s.recurrence import gather_beams
+
 Tensor: TypeAlias = Any
 
 
@@ -25,12 +27,10 @@ def first_maximum(values: Tensor) -> tuple[Tensor, Tensor]:
     """
     size = values.shape[-1]
     blocks = split_rows(values, block_width(size, 1), -math.inf)
-    rows, num_blocks, width = ops.shape(blocks)
+    width = blocks.shape[-1]
     maxima = ops.max(blocks, axis=-1)
     chosen = _first_place(maxima)
-    starts = ops.arange(rows, dtype="int32") * num_blocks
-    flat = ops.reshape(blocks, (rows * num_blocks, width))
-    places = _first_place(ops.take(flat, starts + chosen[:, 0], axis=0))
+    places = _first_place(ops.squeeze(gather_beams(blocks, chosen), 1))
     # With a NaN even padding may be chosen.
     places = ops.minimum(chosen * width + places, size - 1)
     return ops.max(maxima, axis=-1, keepdims=True), places

@@ -7,8 +7,8 @@ from typing import TypeAlias
 from keras import ops
 
 from keras_s2s.decoding.candidates import best_first
-from keras_s2s.decoding.candidates import gather_beams
 from keras_s2s.decoding.progress import Progress
+from keras_s2s.recurrence import gather_beams
 
 Tensor: TypeAlias = Any
 

@@ -11,7 +11,6 @@ import numpy as np
 from keras import ops
 
 from keras_s2s import checks
-from keras_s2s.decoding.candidates import gather_beams
 from keras_s2s.decoding.candidates import write_step
 from keras_s2s.decoding.constraint import Constraint
 from keras_s2s.decoding.distribution import Distribution
@@ -33,6 +32,7 @@ from keras_s2s.decoding.search import Task
 from keras_s2s.decoding.trace import rank_ends
 from keras_s2s.decoding.trace import read_beams
 from keras_s2s.decoding.trace import trace_back
+from keras_s2s.recurrence import gather_beams
 
 Tensor: TypeAlias = Any
 

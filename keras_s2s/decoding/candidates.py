@@ -8,6 +8,7 @@ from keras import ops
 
 from keras_s2s.maxima import block_width
 from keras_s2s.maxima import split_rows
+from keras_s2s.recurrence import gather_beams
 from keras_s2s.recurrence import sum_exponentials
 
 Tensor: TypeAlias = Any
@@ -91,23 +92,6 @@ def best_of_classes(classes: Tensor, scores: Tensor, count: int) -> Tensor:
     order = best_first(scores, scores.shape[1])
     best = best_first(gather_beams(classes, order), count)
     return gather_beams(order, best)
-
-
-def gather_beams(values: Tensor, places: Tensor) -> Tensor:
-    """Picks along the second axis, with one gather on a flat first axis.
-
-    Args:
-        values: tensor `(B, C, ...)`.
-        places: int32 `(B, K)`, in [0, C).
-
-    Returns:
-        Tensor `(B, K, ...)`.
-    """
-    batch_size, width, *rest = ops.shape(values)
-    offsets = ops.expand_dims(ops.arange(batch_size, dtype="int32"), -1) * width
-    flat = ops.reshape(values, (batch_size * width, *rest))
-    picked = ops.take(flat, ops.reshape(places + offsets, (-1,)), axis=0)
-    return ops.reshape(picked, (batch_size, ops.shape(places)[1], *rest))
 
 
 def write_step(buffer: Tensor, position: Tensor, value: Tensor) -> Tensor:

@@ -6,9 +6,9 @@ from typing import TypeAlias
 
 from keras import ops
 
-from keras_s2s.decoding.candidates import gather_beams
 from keras_s2s.decoding.candidates import log_normalizer
 from keras_s2s.decoding.progress import Progress
+from keras_s2s.recurrence import gather_beams
 
 Tensor: TypeAlias = Any
 

@@ -10,13 +10,13 @@ from keras_s2s.decoding.banks import add_advancing
 from keras_s2s.decoding.banks import first_open
 from keras_s2s.decoding.banks import take_turns
 from keras_s2s.decoding.candidates import best_first
-from keras_s2s.decoding.candidates import gather_beams
 from keras_s2s.decoding.candidates import only_legal
 from keras_s2s.decoding.candidates import top_candidates
 from keras_s2s.decoding.candidates import write_step
 from keras_s2s.decoding.distribution import Distribution
 from keras_s2s.decoding.search import Stepper
 from keras_s2s.decoding.search import Task
+from keras_s2s.recurrence import gather_beams
 
 Tensor: TypeAlias = Any
 

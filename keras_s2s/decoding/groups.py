@@ -6,10 +6,10 @@ from typing import TypeAlias
 from keras import ops
 
 from keras_s2s.decoding.candidates import best_of_classes
-from keras_s2s.decoding.candidates import gather_beams
 from keras_s2s.decoding.distribution import Distribution
 from keras_s2s.decoding.distribution import normalize
 from keras_s2s.decoding.search import Task
+from keras_s2s.recurrence import gather_beams
 
 Tensor: TypeAlias = Any
 

@@ -10,6 +10,7 @@ from keras_s2s.decoding.candidates import only_legal
 from keras_s2s.decoding.penalties import count_lengths
 from keras_s2s.decoding.penalties import length_penalty_table
 from keras_s2s.decoding.penalties import reachable_penalty_table
+from keras_s2s.recurrence import take
 
 Tensor: TypeAlias = Any
 
@@ -111,10 +112,10 @@ class Ranking:
             covered: float32, of a shape that fits. What `cover` returned.
         """
         divisors = self.divisors[finished]
-        scores = log_probs / ops.take(divisors, lengths, axis=0)
+        scores = log_probs / take(divisors, lengths)
         if self.rewards is not None:
             rewards = self.rewards[finished]
-            scores = scores + ops.take(rewards, lengths, axis=0)
+            scores = scores + take(rewards, lengths)
         if covered is not None:
             scores = scores + covered
         return scores
@@ -135,7 +136,7 @@ class Ranking:
         """
         length = ops.minimum(length, self.max_length - 1)
         if self.rewards is None:
-            return log_probs / ops.take(self.reachable, length, axis=0)
+            return log_probs / take(self.reachable, length)
         scores = log_probs / self.divisors[True] + self.rewards[True]
         lengths = ops.arange(self.max_length + 1, dtype="int32")
         scores = ops.where(ops.greater(lengths, length), scores, -math.inf)

@@ -11,7 +11,6 @@ from keras import ops
 from keras_s2s import checks
 from keras_s2s.decoding.candidates import SMALLEST_SPLIT_ROW
 from keras_s2s.decoding.candidates import best_of_classes
-from keras_s2s.decoding.candidates import gather_beams
 from keras_s2s.decoding.candidates import top_candidates
 from keras_s2s.decoding.constraint import Constraint
 from keras_s2s.decoding.distribution import Distribution
@@ -21,6 +20,8 @@ from keras_s2s.decoding.search import Stepper
 from keras_s2s.decoding.search import Task
 from keras_s2s.maxima import block_width
 from keras_s2s.maxima import split_rows
+from keras_s2s.recurrence import gather_beams
+from keras_s2s.recurrence import take
 
 Tensor: TypeAlias = Any
 
@@ -112,7 +113,7 @@ class RandomSampling(RandomSearch):
         noise = ops.reshape(self.draw_uniform(task), (task.max_length, rows, 1))
 
         def choose(distribution, position):
-            return self._draw(distribution, ops.take(noise, position, axis=0))
+            return self._draw(distribution, take(noise, position))
 
         result = search_rows(stepper, choose, task)
         finished = ops.cast(result.pop("finished"), "float32")

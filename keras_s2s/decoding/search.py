@@ -13,7 +13,6 @@ import numpy as np
 from keras import ops
 
 from keras_s2s import checks
-from keras_s2s.decoding.candidates import gather_beams
 from keras_s2s.decoding.candidates import write_step
 from keras_s2s.decoding.constraint import Constraint
 from keras_s2s.decoding.constraint import Hypotheses
@@ -23,6 +22,7 @@ from keras_s2s.decoding.constraint import check_names
 from keras_s2s.decoding.constraint import join_inputs
 from keras_s2s.decoding.distribution import Distribution
 from keras_s2s.decoding.distribution import normalize
+from keras_s2s.recurrence import gather_beams
 
 Tensor: TypeAlias = Any
 

@@ -11,7 +11,6 @@ from keras import ops
 from keras_s2s import checks
 from keras_s2s.decoding.candidates import best_first
 from keras_s2s.decoding.candidates import best_of_classes
-from keras_s2s.decoding.candidates import gather_beams
 from keras_s2s.decoding.candidates import log_normalizer
 from keras_s2s.decoding.candidates import only_legal
 from keras_s2s.decoding.candidates import top_candidates
@@ -23,6 +22,8 @@ from keras_s2s.decoding.random_search import spread
 from keras_s2s.decoding.search import Stepper
 from keras_s2s.decoding.search import Task
 from keras_s2s.decoding.trace import trace_back
+from keras_s2s.recurrence import gather_beams
+from keras_s2s.recurrence import take
 
 Tensor: TypeAlias = Any
 
@@ -112,7 +113,7 @@ class StochasticBeamSearch(RandomSearch):
                 carry["tokens"], carry["leaves"], position
             )
             noise = spread(
-                ops.take(keys, position, axis=0),
+                take(keys, position),
                 task.beam_size,
                 distribution.logits.shape[-1],
             )

@@ -8,8 +8,9 @@ import numpy as np
 from keras import ops
 
 from keras_s2s.decoding.candidates import best_of_classes
-from keras_s2s.decoding.candidates import gather_beams
 from keras_s2s.decoding.search import Task
+from keras_s2s.recurrence import gather_beams
+from keras_s2s.recurrence import take
 
 Tensor: TypeAlias = Any
 
@@ -105,7 +106,7 @@ def trace_beams(last: dict, ends: dict, task: Task) -> Tensor:
         return ops.greater_equal(position, 0)
 
     def follow(position, beams, path):
-        came_from = gather_beams(ops.take(parents, position, axis=0), beams)
+        came_from = gather_beams(take(parents, position), beams)
         is_inner = ops.less(position, ends["lengths"] - 1)
         beams = ops.where(is_inner, came_from, ends["beams"])
         here = ops.equal(steps, position)

@@ -8,6 +8,7 @@ from keras import ops
 
 from keras_s2s import masking
 from keras_s2s.recurrence import linear
+from keras_s2s.recurrence import take
 
 
 @keras.saving.register_keras_serializable(package="keras_s2s")
@@ -156,6 +157,6 @@ def _look_up(table: Any, ids: Any, factor: float) -> Any:
                 rows, ops.reshape(ids, (-1,)), num_segments=size
             )
 
-        return ops.take(table, ids, axis=0) * factor, gradient
+        return take(table, ids) * factor, gradient
 
     return look_up(table)

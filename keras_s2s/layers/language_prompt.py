@@ -10,6 +10,7 @@ from keras_s2s import masking
 from keras_s2s.layers.decoder import Decoder
 from keras_s2s.layers.encoder import Encoder
 from keras_s2s.layers.language_decoder import LanguageDecoder
+from keras_s2s.recurrence import gather_beams
 
 Tensor: TypeAlias = Any
 
@@ -112,7 +113,7 @@ class PromptedDecoder(LanguageDecoder):
         steps = ops.arange(1, ops.shape(mask)[1] + 1, dtype="int32")
         steps = ops.where(mask, steps, 0)
         place = ops.max(steps, axis=1, keepdims=True, initial=0)
-        return ids, place, ops.take_along_axis(ids, place, axis=1)
+        return ids, place, gather_beams(ids, place)
 
     def features(
         self,
@@ -127,12 +128,12 @@ class PromptedDecoder(LanguageDecoder):
         steps = ops.arange(read + length - 1, dtype="int32")
         target_ids = ops.cast(target_ids, ids.dtype)
         behind = ops.minimum(ops.maximum(steps - place, 0), length - 1)
-        written = ops.take_along_axis(target_ids, behind, axis=1)
+        written = gather_beams(target_ids, behind)
         ids = ops.concatenate([ids, target_ids[:, 1:]], axis=1)
         ids = ops.where(steps <= place, ids, written)
         found = self.begin(ids, training)
         own = ops.arange(length, dtype="int32") + place
-        return ops.take_along_axis(found, ops.expand_dims(own, -1), axis=1)
+        return gather_beams(found, own)
 
     def prepare(self, memory: dict[str, Any]) -> dict[str, Any]:
         ids, place, last = self._find_last(memory)

@@ -11,6 +11,7 @@ from keras_s2s.layers.encoder import Encoder
 from keras_s2s.layers.names import check_layers
 from keras_s2s.layers.names import make_named_inputs
 from keras_s2s.layers.names import read_layers
+from keras_s2s.recurrence import gather_beams
 
 Tensor: TypeAlias = Any
 
@@ -197,11 +198,8 @@ class ParallelEncoder(Encoder):
 
 def _put_first(mask: Tensor, values: Tensor) -> Tensor:
     """`(B, S, D)` -> the same, with the real positions of each row first."""
-    rows, length = ops.shape(mask)
+    length = ops.shape(mask)[1]
     places = ops.arange(length, dtype="int32")
     # All differ: no sort can change the order of those that are real.
     order = ops.argsort(ops.where(mask, places, places + length), axis=1)
-    starts = ops.arange(rows, dtype="int32") * length
-    order = ops.cast(order, "int32") + ops.expand_dims(starts, 1)
-    flat = ops.reshape(values, (-1, values.shape[-1]))
-    return ops.take(flat, order, axis=0)
+    return gather_beams(values, ops.cast(order, "int32"))

@@ -8,6 +8,7 @@ import numpy as np
 from keras import ops
 
 from keras_s2s import checks
+from keras_s2s.recurrence import take
 
 Tensor: TypeAlias = Any
 
@@ -135,7 +136,7 @@ class Positions(keras.layers.Layer):
         if self.kind == "learned":
             if len(positions.shape) == 1:
                 self.check_length(positions.shape[0])
-            return inputs + ops.take(self.table, positions, axis=0)
+            return inputs + take(self.table.value, positions)
         return inputs
 
     def check_length(self, length: Any, name: str = "length") -> None:

@@ -7,6 +7,7 @@ from typing import TypeAlias
 from keras import ops
 
 from keras_s2s.recurrence import HAS_DYNAMIC_SHAPES
+from keras_s2s.recurrence import take
 
 Tensor: TypeAlias = Any
 Rows: TypeAlias = "AllRows | RealRows"
@@ -64,12 +65,12 @@ class RealRows:
 
     def _pick(self, values: Tensor) -> Tensor:
         flat = ops.reshape(values, (-1, values.shape[-1]))
-        return ops.take(flat, self.index, axis=0)
+        return take(flat, self.index)
 
     def _put(self, rows: Tensor) -> Tensor:
         # Picked: TensorFlow takes 1.3 to 2 times as long to scatter.
         rows = ops.pad(rows, ((0, 1), (0, 0)))
-        flat = ops.take(rows, self.places, axis=0)
+        flat = take(rows, self.places)
         return ops.reshape(flat, (*self.grid, rows.shape[-1]))
 
     def _exchange(

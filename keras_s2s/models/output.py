@@ -12,6 +12,7 @@ from keras_s2s.layers.rows import RealRows
 from keras_s2s.losses import SequenceLoss
 from keras_s2s.metrics import SequenceMetric
 from keras_s2s.recurrence import share_rows
+from keras_s2s.recurrence import take
 from keras_s2s.recurrence.chunks import sum_chunks
 
 Tensor: TypeAlias = Any
@@ -39,7 +40,7 @@ def pack(values: Any, real: Any) -> Any:
         )
     else:
         index = RealRows(real).index
-        packed = ops.take(ops.reshape(values, (-1,)), index, axis=0)
+        packed = take(ops.reshape(values, (-1,)), index)
     return ops.expand_dims(packed, 0)
 
 

@@ -27,6 +27,8 @@ from keras_s2s.recurrence.loop import trace_any_length
 from keras_s2s.recurrence.loop import uniform
 from keras_s2s.recurrence.loop import without_gradients
 from keras_s2s.recurrence.loop import write_slice
+from keras_s2s.recurrence.picking import gather_beams
+from keras_s2s.recurrence.picking import take
 from keras_s2s.recurrence.program import linear
 from keras_s2s.recurrence.program import sigmoid
 from keras_s2s.recurrence.program import softmax
@@ -47,6 +49,7 @@ __all__ = [
     "arrange",
     "dropout",
     "fast_updates",
+    "gather_beams",
     "get_random_state",
     "leads_workers",
     "linear",
@@ -65,6 +68,7 @@ __all__ = [
     "softmax",
     "sum_exponentials",
     "sum_over_replicas",
+    "take",
     "tanh",
     "trace_any_length",
     "uniform",

@@ -9,6 +9,7 @@ from keras import ops
 
 from keras_s2s.recurrence.loop import PACKS
 from keras_s2s.recurrence.loop import scan
+from keras_s2s.recurrence.picking import take
 from keras_s2s.recurrence.program import Tensor
 
 Layout: TypeAlias = "Packed | Padded"
@@ -112,7 +113,7 @@ class Packed:
         numbers = ops.arange(rows, dtype="int32")
         steps = ops.arange(ops.max(lengths, initial=1), dtype="int32")
         steps = ops.expand_dims(steps, 1)
-        is_real = steps < ops.take(lengths, self.order)
+        is_real = steps < take(lengths, self.order)
         self.counts = ops.sum(ops.cast(is_real, "int32"), axis=1)
         rounded = (self.counts + ROWS - 1) // ROWS * ROWS
         self.sizes = ops.minimum(rounded, rows)
@@ -121,16 +122,16 @@ class Packed:
         # The places of the real tokens of a row, then those of its padding.
         places = ops.cast(ops.argsort(1 - mask), "int32")
         places += total * ops.expand_dims(numbers, 1)
-        places = ops.transpose(ops.take(places, self.order, axis=0))
+        places = ops.transpose(take(places, self.order))
         places = ops.reshape(places[: ops.shape(steps)[0]], (-1,))
-        self.index = ops.take(places, chosen)
-        self.is_real = ops.take(ops.reshape(is_real, (-1,)), chosen)
+        self.index = take(places, chosen)
+        self.is_real = take(ops.reshape(is_real, (-1,)), chosen)
         self.row = chosen % ops.cast(ops.maximum(rows, 1), chosen.dtype)
 
     def pack(self, values: Tensor) -> Tensor:
         """`(B, T, ...)` -> what `scan` takes, `(N, ...)`."""
         flat = ops.reshape(values, (-1, *values.shape[2:]))
-        return ops.take(flat, self.index, axis=0)
+        return take(flat, self.index)
 
     def unpack(self, values: Tensor) -> Tensor:
         """What `scan` returns -> `(B, T, ...)`, 0 on padding."""
@@ -142,7 +143,7 @@ class Packed:
 
     def spread(self, rows: Tensor, like: Tensor) -> Tensor:
         """`(B, 1, C)` -> the same at each step, `(N, 1, C)`."""
-        return ops.take(rows, self.row, axis=0)
+        return take(rows, self.row)
 
     def sort(self, rows: Any) -> Any:
         """Nested `(B, ...)` -> the same in the order of the scan's rows."""
@@ -155,7 +156,7 @@ class Packed:
     def _move(self, rows: Any, targets: Tensor, sources: Tensor) -> Any:
         def move(values: Tensor) -> Tensor:
             if not keras.backend.is_float_dtype(_dtype(values)):
-                return ops.take(values, sources, axis=0)
+                return take(values, sources)
             return _put(targets, values, ops.shape(values))
 
         return keras.tree.map_structure(move, rows)

@@ -103,14 +103,17 @@ class PackedSteps(Steps):
         steps = tf.shape(sizes)[0]
         super().__init__(steps, steps, reverse)
         self.sizes = sizes
-        self.starts = tf.cumsum(sizes, exclusive=True)
+        # Of each step a vector: that is how an operation takes the bounds of
+        # a slice, and to make one of a number in each step is one more.
+        self.size = sizes[:, None]
+        self.end = tf.cumsum(self.size)
+        self.begin = self.end - self.size
         # How many rows of a step its successor has not; none of the last.
         self.missing = sizes - tf.concat([sizes[1:], sizes[-1:]], 0)
 
     def cut(self, sequence: Tensor, time: Tensor) -> Tensor:
-        # `tf.gather` is one operation, and `starts[time]` four.
-        start = tf.gather(self.starts, time)
-        return sequence[start : start + tf.gather(self.sizes, time)]
+        begin, end = tf.gather(self.begin, time), tf.gather(self.end, time)
+        return _slice(sequence, begin, end)
 
     def spec(self, sequence: Tensor) -> tf.TensorSpec:
         return tf.TensorSpec([None, *sequence.shape[1:]], sequence.dtype)
@@ -141,7 +144,7 @@ class PackedSteps(Steps):
         )
 
     def cut_rows(self, rows: Tensor, time: Tensor) -> Tensor:
-        return rows[: tf.gather(self.sizes, time)]
+        return _slice(rows, [0], tf.gather(self.size, time))
 
     rows_spec = spec
 
@@ -167,18 +170,19 @@ class CarryingSteps(PackedSteps):
 
     def __init__(self, sizes: Tensor, counts: Tensor, reverse: bool) -> None:
         super().__init__(sizes, reverse)
-        self.counts = counts
+        self.count = counts[:, None]
         self.missing = sizes - counts
 
     def put_rows(self, part: Tensor, rows: Tensor, time: Tensor) -> Tensor:
-        return _replace(rows, part, tf.gather(self.counts, time))
+        return _replace(rows, part, tf.gather(self.count, time))
 
     def cut_gradients(self, rows: Tensor, time: Tensor) -> Tensor:
-        return super().cut_gradients(rows[: tf.gather(self.counts, time)], time)
+        rows = _slice(rows, [0], tf.gather(self.count, time))
+        return super().cut_gradients(rows, time)
 
     def add(self, total: Tensor, part: Tensor, time: Tensor) -> Tensor:
-        size = tf.gather(self.sizes, time)
-        return _replace(total, total[:size] + part, size)
+        size = tf.gather(self.size, time)
+        return _replace(total, _slice(total, [0], size) + part, size)
 
     def zeros(self, rows: Tensor) -> Tensor:
         return tf.zeros_like(rows)
@@ -192,8 +196,16 @@ def _pad_rows(rows: Tensor, missing: Tensor) -> Tensor:
     return tf.pad(rows, [[0, missing], *[[0, 0]] * (len(rows.shape) - 1)])
 
 
+def _slice(rows: Tensor, begin: Any, end: Any, **options: Any) -> Tensor:
+    """As `rows[begin[0] : end[0]]`, which is two operations more."""
+    return tf.raw_ops.StridedSlice(
+        input=rows, begin=begin, end=end, strides=[1], **options
+    )
+
+
 def _replace(rows: Tensor, part: Tensor, count: Tensor) -> Tensor:
-    """Takes the first `count` rows from `part`, the others from `rows`."""
-    result = tf.concat([part[:count], rows[count:]], 0)
+    """Takes the first `count[0]` rows from `part`, the others from `rows`."""
+    rest = _slice(rows, count, [0], end_mask=1)
+    result = tf.concat([_slice(part, [0], count), rest], 0)
     result.set_shape(rows.shape)
     return result

@@ -8,7 +8,6 @@ import tensorflow as tf
 from keras import ops
 
 from keras_s2s.decoding.candidates import best_first
-from keras_s2s.decoding.candidates import gather_beams
 from keras_s2s.decoding.candidates import log_normalizer
 from keras_s2s.decoding.candidates import only_legal
 from keras_s2s.decoding.candidates import top_candidates
@@ -73,13 +72,3 @@ def test_equals_keep_their_order():
     scores = np.array([[1.0, 2.0, 1.0, 2.0, -math.inf, -math.inf]])
     order = best_first(ops.convert_to_tensor(scores), 6)
     assert ops.convert_to_numpy(order).tolist() == [[1, 3, 0, 2, 4, 5]]
-
-
-def test_beams_are_gathered_within_their_sentence():
-    values = np.arange(24).reshape(2, 4, 3)
-    places = np.array([[3, 0], [1, 1]], "int32")
-    result = gather_beams(
-        ops.convert_to_tensor(values), ops.convert_to_tensor(places)
-    )
-    expected = [[values[0, 3], values[0, 0]], [values[1, 1], values[1, 1]]]
-    np.testing.assert_array_equal(ops.convert_to_numpy(result), expected)
