@@ -11,6 +11,11 @@ from tests import backend_laws
 
 ROOT = Path(__file__).parents[2]
 BACKENDS = ("jax", "torch")
+# Two devices to share a batch out to; and the emitters that compile in half the
+# time, for each shape is compiled anew, and run once or twice.
+XLA_FLAGS = "--xla_force_host_platform_device_count=2"
+XLA_FLAGS += " --xla_cpu_use_fusion_emitters=false"
+XLA_FLAGS += " --xla_cpu_parallel_codegen_split_count=1"
 
 
 @pytest.fixture(scope="module")
@@ -28,9 +33,8 @@ def runs(tmp_path_factory):
                 "KERAS_BACKEND": backend,
                 "REFERENCE": str(folder),
                 "TF_CPP_MIN_LOG_LEVEL": "3",
-                # Each shape is compiled anew, and run once or twice.
                 "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
-                "XLA_FLAGS": "--xla_force_host_platform_device_count=2",
+                "XLA_FLAGS": XLA_FLAGS,
             },
             cwd=ROOT,
             stdout=subprocess.PIPE,
