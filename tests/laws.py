@@ -200,10 +200,9 @@ def check_independent_of_batch(model, search):
         for name in ("scores", "token_scores"):
             assert_close(found[name], expected[name][rows], 1e-5)
 
-    check(search_with(model, search, pad(source_ids, 4)), [0, 1, 2])
-    check(search_with(model, search, source_ids[[2, 0, 1]]), [2, 0, 1])
+    check(search_with(model, search, pad(source_ids, 4)[[2, 0, 1]]), [2, 0, 1])
     # Each length is compiled anew by JAX.
-    for row in range(3) if TENSORFLOW else [2]:
+    for row in [0, 2] if TENSORFLOW else [2]:
         length = np.sum(is_real(source_ids)[row])
         alone = source_ids[row : row + 1, :length]
         check(search_with(model, search, alone), [row])

@@ -100,15 +100,13 @@ def evaluate(model, batches):
     return found
 
 
+# Encoders in parts and not, loops in parts and rows, and one after the other.
 @pytest.mark.parametrize(
     "name",
     [
         "default",
         "cho",
-        "conditional",
-        "heads",
         "transformer",
-        "llama",
         "rnn over transformer",
         "transformer over rnn",
     ],
@@ -122,8 +120,7 @@ def test_a_model_learns_the_same_in_parts(name, monkeypatch):
     numerics.assert_close(found, expected, 1e-10)
 
 
-@pytest.mark.parametrize("name", ["cho", "transformer"])
-def test_a_batch_that_comes_twice_in_parts(name, monkeypatch):
+def check_a_batch_that_comes_twice(name, monkeypatch):
     batch = make_batch(3)
     model = make_model(name, 1.0, "float32")
     weights = model.get_weights()
@@ -133,6 +130,14 @@ def test_a_batch_that_comes_twice_in_parts(name, monkeypatch):
     again.set_weights(weights)
     found = again.train_on_batch(*batch)
     np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+def test_a_batch_that_comes_twice_in_parts(monkeypatch):
+    check_a_batch_that_comes_twice("cho", monkeypatch)
+
+
+def test_rows_that_come_twice_in_parts(monkeypatch, eagerly):
+    check_a_batch_that_comes_twice("transformer", monkeypatch)
 
 
 @pytest.mark.parametrize(
