@@ -107,7 +107,9 @@ class Objectives:
         losses = token_divergences(*pairs)
         shares = self.loss.shares(ops.cast(weights, losses.dtype))
         shares = ops.reshape(shares, (2, -1))[0]
-        return self.r_drop * ops.sum(losses * shares)
+        divergence = self.r_drop * ops.sum(losses * shares)
+        # Of what it is added to, which a model of another precision keeps.
+        return ops.cast(divergence, self.loss.dtype)
 
     def alignment_loss(
         self, weights: Tensor, alignments: Tensor, shares: Tensor

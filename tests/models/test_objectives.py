@@ -60,8 +60,8 @@ def test_both_copies_are_compared_token_by_token(padding):
     assert float(objectives.divergence(*packed)) == pytest.approx(found, 1e-5)
 
 
-def make_model(dropout=0.0):
-    layers = pairs.make_layers("transformer", dropout=dropout)
+def make_model(dropout=0.0, dtype="float32"):
+    layers = pairs.make_layers("transformer", dropout=dropout, dtype=dtype)
     return Seq2Seq(*pairs.build(*layers))
 
 
@@ -85,8 +85,9 @@ def reset_dropout(model):
         variable.assign(np.full(variable.shape, 7))
 
 
-def test_a_step_compares_two_passes():
-    model = compile_model(make_model(0.5), r_drop=3.0, run_eagerly=True)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_step_compares_two_passes(dtype):
+    model = compile_model(make_model(0.5, dtype), r_drop=3.0, run_eagerly=True)
     inputs, labels = batch()
     twice = {name: np.tile(ids, (2, 1)) for name, ids in inputs.items()}
     labels_twice = np.tile(labels, (2, 1))
