@@ -27,6 +27,7 @@ from keras_s2s.recurrence import PREFERS_JIT
 from keras_s2s.recurrence import Layout
 from keras_s2s.recurrence import arrange
 from keras_s2s.recurrence import share_rows
+from keras_s2s.recurrence import wait_for
 
 Tensor: TypeAlias = Any
 
@@ -265,7 +266,7 @@ class RNNDecoder(ReadsTokens, Decoder):
         context = self.prepare(memory)
         state = self.initial_state(memory, 1, 0)
         state.pop("alignment", None)
-        ids = layout.pack(ops.expand_dims(ids, 2))
+        ids = layout.pack(ops.expand_dims(wait_for(ids, memory), 2))
         inputs = self._embed(ids, context, training, layout.spread)
         projected = inputs["projected"]
         if self.is_joint:
@@ -326,8 +327,7 @@ class RNNDecoder(ReadsTokens, Decoder):
         self, ids: Tensor, context: dict, training: Any, spread: Callable
     ) -> dict[str, Any]:
         """Everything of a step that needs nothing of the step before."""
-        embedded = self.embedding(ids)
-        embedded = self.dropout_layer(embedded, training=training)
+        embedded = self.dropout_layer(self.embedding(ids), training=training)
         inputs = embedded
         if self.feeds_context:
             vector = spread(context["vector"], embedded)

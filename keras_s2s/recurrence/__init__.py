@@ -25,6 +25,7 @@ from keras_s2s.recurrence.loop import show_to_workers
 from keras_s2s.recurrence.loop import sum_over_replicas
 from keras_s2s.recurrence.loop import trace_any_length
 from keras_s2s.recurrence.loop import uniform
+from keras_s2s.recurrence.loop import wait_for
 from keras_s2s.recurrence.loop import without_gradients
 from keras_s2s.recurrence.loop import write_slice
 from keras_s2s.recurrence.picking import gather_beams
@@ -72,6 +73,7 @@ __all__ = [
     "tanh",
     "trace_any_length",
     "uniform",
+    "wait_for",
     "without_gradients",
     "write_slice",
 ]

@@ -147,6 +147,22 @@ def share_rows(function: Callable, *rows: Any) -> Any:
     return tensorflow_parts.share_rows(function, rows, count)
 
 
+def wait_for(values: Tensor, others: Any) -> Tensor:
+    """Returns `values`, to be had when all of `others` are there.
+
+    TensorFlow runs first what is ready first: what a decoder makes of its
+    targets alone, on the thread of one of the two directions of its encoder,
+    for which the other then waits.
+
+    Args:
+        values: tensor.
+        others: nested tensors and None.
+    """
+    if tensorflow_parts is None:
+        return values
+    return tensorflow_parts.wait_for(values, others)
+
+
 def _on_processors() -> bool:
     """Whether TensorFlow runs, and sees no GPU."""
     if tensorflow_cache is None:
