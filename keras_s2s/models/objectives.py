@@ -108,7 +108,7 @@ class Objectives:
         shares = self.loss.shares(ops.cast(weights, losses.dtype))
         shares = ops.reshape(shares, (2, -1))[0]
         divergence = self.r_drop * ops.sum(losses * shares)
-        # Of what it is added to, which a model of another precision keeps.
+        # The loss that it is added to has this dtype, whatever the logits'.
         return ops.cast(divergence, self.loss.dtype)
 
     def alignment_loss(
