@@ -60,8 +60,8 @@ def two_parts(monkeypatch):
     monkeypatch.setattr(tensorflow_parts, "num_parts", lambda: 2)
 
 
-def make_model(name, r_drop=0.0, dtype="float64", **loss):
-    model = s2s.models.Seq2Seq(*pairs.pair(name, dtype))
+def make_model(name, r_drop=0.0, **loss):
+    model = s2s.models.Seq2Seq(*pairs.pair(name, "float64"))
     model.compile(
         loss=s2s.losses.SequenceLoss(**loss),
         metrics=[s2s.metrics.TokenAccuracy(), s2s.metrics.Perplexity()],
@@ -122,11 +122,11 @@ def test_a_model_learns_the_same_in_parts(name, monkeypatch):
 
 def check_a_batch_that_comes_twice(name, monkeypatch):
     batch = make_batch(3)
-    model = make_model(name, 1.0, "float32")
+    model = make_model(name, 1.0)
     weights = model.get_weights()
     expected = model.train_on_batch(*batch)
     monkeypatch.setattr(tensorflow_parts, "num_parts", lambda: 2)
-    again = make_model(name, 1.0, "float32")
+    again = make_model(name, 1.0)
     again.set_weights(weights)
     found = again.train_on_batch(*batch)
     np.testing.assert_allclose(found, expected, rtol=1e-5)
@@ -349,53 +349,3 @@ def test_what_was_put_together_otherwise_is_split(name, two_parts):
     graph = tf.function(run, autograph=False)
     expected = np.exp(OTHERS[name](rows))
     np.testing.assert_allclose(graph(rows), expected, rtol=1e-6)
-
-
-def test_what_waits_has_its_value_when_the_others_are_there():
-    @tf.function(autograph=False)
-    def run(values, one, other):
-        one, other = tf.exp(one, name="one"), tf.exp(other, name="other")
-        return recurrence.wait_for(values, {"a": one, "b": [None, other]})
-
-    specs = [tf.TensorSpec([], name=name) for name in ("x", "y", "z")]
-    found = run.get_concrete_function(*specs)
-    (last,) = found.graph.outputs
-    waits = last.op if last.op.control_inputs else last.op.inputs[0].op
-    assert [one.name for one in waits.control_inputs] == ["one", "other"]
-    assert run(3.0, 1.0, 2.0) == 3.0
-    assert recurrence.wait_for(tf.constant(3.0), [tf.constant(1.0)]) == 3.0
-
-
-def test_a_decoder_waits_for_its_encoder_and_a_transposed_kernel_for_both():
-    model = make_model("default")
-
-    @tf.function(input_signature=[tf.TensorSpec([None, None], "int32")] * 2)
-    def step(source, target):
-        with tf.GradientTape() as tape:
-            memory = model.encoder(source, training=True)
-            features = model.decoder.features(target, memory, training=True)
-        return tape.gradient(features, model.trainable_variables)
-
-    graph = step.get_concrete_function().graph
-    operations = graph.get_operations()
-    (decoder,) = (
-        one for one in operations if one.name.split("/")[-1] == "wait"
-    )
-    assert waits_for_a_loop(decoder)
-    kernels = [
-        one
-        for one in operations
-        if one.type == "Transpose" and "matrix_transpose" in one.name
-    ]
-    assert len(kernels) > 3
-    assert all(map(waits_for_a_loop, kernels))
-
-
-def waits_for_a_loop(operation):
-    seen, left = {}, [operation]
-    while left:
-        one = left.pop()
-        if one.name not in seen:
-            seen[one.name] = one.type
-            left += [*one.control_inputs, *(source.op for source in one.inputs)]
-    return any("While" in kind for kind in seen.values())
