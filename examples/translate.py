@@ -332,8 +332,7 @@ def translate(options):
 
 def main():
     options = parse_options()
-    trains_rnn = options.architecture == "rnn" and not options.jit
-    if os.cpu_count() == 2 and (trains_rnn or options.translate):
+    if os.cpu_count() == 2 and (options.translate or not options.jit):
         # Each core then has half of a batch, and not half of an operation.
         os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
     if options.translate:

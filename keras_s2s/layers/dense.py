@@ -9,6 +9,8 @@ from typing import TypeAlias
 import keras
 from keras import ops
 
+from keras_s2s.recurrence import project_rows
+
 Tensor: TypeAlias = Any
 
 # The halves of the kernels of layers, by their identity.
@@ -24,12 +26,17 @@ class Dense(keras.layers.Dense):
 
     def call(self, inputs: Tensor, training: bool | None = None) -> Tensor:
         halves = (_HALVES.get() or {}).get(id(self))
-        if halves is None:
+        if halves is not None:
+            parts = [ops.matmul(inputs, half) for half in halves]
+            outputs = ops.concatenate(parts, axis=-1)
+            if self.bias is not None:
+                outputs = ops.add(outputs, self.bias)
+        elif self.bias is not None and len(inputs.shape) == 2:
+            weights = (self.kernel, self.bias)
+            weights = [ops.cast(weight, inputs.dtype) for weight in weights]
+            outputs = project_rows(inputs, *weights)
+        else:
             return super().call(inputs, training=training)
-        parts = [ops.matmul(inputs, half) for half in halves]
-        outputs = ops.concatenate(parts, axis=-1)
-        if self.bias is not None:
-            outputs = ops.add(outputs, self.bias)
         if self.activation is not None:
             outputs = self.activation(outputs)
         return outputs

@@ -1,6 +1,5 @@
 """What a recurrent decoder shows its output layer, and the output layer."""
 
-import functools
 from collections.abc import Callable
 from typing import Any
 from typing import TypeAlias
@@ -163,8 +162,11 @@ class OutputLayer(keras.layers.Layer):
     ) -> Tensor:
         weights = embeddings if self.tied else self.kernel
         weights = ops.cast(weights, self.compute_dtype)
-        multiply = functools.partial(project_rows, transposed=self.tied)
-        return self._add_bias(features, weights, multiply)
+
+        def project(rows: Tensor, bias: Tensor) -> Tensor:
+            return project_rows(rows, weights, bias, self.tied)
+
+        return self._by_rows(project, features)
 
     def kernel_of(self, embeddings: Tensor | None = None) -> Tensor:
         """Returns float `(D, V)`, what `project` multiplies with."""
@@ -174,17 +176,17 @@ class OutputLayer(keras.layers.Layer):
 
     def project(self, features: Tensor, kernel: Tensor) -> Tensor:
         """As `call`, with the kernel of many calls made once."""
-        return self._add_bias(features, kernel, linear)
 
-    def _add_bias(
-        self, features: Tensor, weights: Tensor, multiply: Callable
-    ) -> Tensor:
+        def project(rows: Tensor, bias: Tensor) -> Tensor:
+            return ops.add(linear(rows, kernel), bias)
+
+        return self._by_rows(project, features)
+
+    def _by_rows(self, project: Callable, features: Tensor) -> Tensor:
+        # As rows of one product, to which TensorFlow joins the bias.
         leading = ops.shape(features)[:-1]
         flat = ops.reshape(features, (-1, features.shape[-1]))
-        # As rows of one product, to which TensorFlow joins this sum.
-        logits = ops.add(
-            multiply(flat, weights), ops.cast(self.bias, features.dtype)
-        )
+        logits = project(flat, ops.cast(self.bias, features.dtype))
         return ops.reshape(logits, (*leading, self.vocabulary_size))
 
     def get_config(self) -> dict[str, Any]:

@@ -13,6 +13,8 @@ from keras_s2s.losses import SequenceLoss
 from keras_s2s.losses import token_divergences
 from keras_s2s.masking import token_weights
 from keras_s2s.models.scheduled_sampling import ScheduledSampling
+from keras_s2s.recurrence import halve_rows
+from keras_s2s.recurrence import share_rows
 
 Tensor: TypeAlias = Any
 
@@ -91,6 +93,16 @@ class Objectives:
             x.update(self.scheduled_sampling.draw(x[target_name], step))
         return x, labels, sample_weight
 
+    def widen(self, logits: Tensor) -> Tensor:
+        """Returns logits as the loss and the divergence both compute.
+
+        Cast once for both, their gradients are cast back once, as a sum.
+        """
+        dtype = keras.backend.result_type(logits.dtype, "float32")
+        rows = ops.reshape(logits, (-1, logits.shape[-1]))
+        rows = share_rows(lambda rows: ops.cast(rows, dtype), rows)
+        return ops.reshape(rows, ops.shape(logits))
+
     def divergence(
         self, labels: Tensor, logits: Tensor, sample_weight: Tensor
     ) -> Tensor:
@@ -102,9 +114,8 @@ class Objectives:
             sample_weight: as in `SequenceLoss`.
         """
         weights = token_weights(labels, sample_weight, self.loss.ignore_id)
-        # Taken apart at once: the gradient of an index is as large as all.
-        pairs = ops.unstack(ops.reshape(logits, (2, -1, logits.shape[-1])))
-        losses = token_divergences(*pairs)
+        rows = ops.reshape(logits, (-1, logits.shape[-1]))
+        losses = token_divergences(*halve_rows(rows))
         shares = self.loss.shares(ops.cast(weights, losses.dtype))
         shares = ops.reshape(shares, (2, -1))[0]
         divergence = self.r_drop * ops.sum(losses * shares)

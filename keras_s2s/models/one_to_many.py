@@ -239,14 +239,20 @@ class OneToMany(TrainingModel):
         training: bool = True,
     ) -> Any:
         """As `keras.Model.compute_loss`."""
+        drops = {
+            name: objectives
+            for name, objectives in self._objectives.items()
+            if training and objectives.r_drop
+        }
+        widened = {name: one.widen(y_pred[name]) for name, one in drops.items()}
+        y_pred = {**y_pred, **widened}
         loss = super().compute_loss(x, y, y_pred, sample_weight, training)
-        for name, objectives in self._objectives.items():
-            if training and objectives.r_drop:
-                weights = sample_weight
-                if isinstance(weights, dict):
-                    weights = weights.get(name)
-                term = objectives.divergence(y[name], y_pred[name], weights)
-                loss += self._loss_weights.get(name, 1.0) * term
+        for name, objectives in drops.items():
+            weights = sample_weight
+            if isinstance(weights, dict):
+                weights = weights.get(name)
+            term = objectives.divergence(y[name], y_pred[name], weights)
+            loss += self._loss_weights.get(name, 1.0) * term
         return loss
 
     def get_compile_config(self) -> dict[str, Any]:

@@ -260,8 +260,11 @@ class Seq2Seq(TrainingModel):
     ) -> Any:
         """As `keras.Model.compute_loss`."""
         if not isinstance(y_pred, dict):
+            drops = training and self.objectives.r_drop
+            if drops:
+                y_pred = self.objectives.widen(y_pred)
             loss = super().compute_loss(x, y, y_pred, sample_weight, training)
-            if training and self.objectives.r_drop:
+            if drops:
                 loss += self.objectives.divergence(y, y_pred, sample_weight)
             return loss
         return y_pred["loss"] + sum(ops.sum(loss) for loss in self.losses)

@@ -11,6 +11,7 @@ from keras_s2s.recurrence.loop import allocate
 from keras_s2s.recurrence.loop import dropout
 from keras_s2s.recurrence.loop import fast_updates
 from keras_s2s.recurrence.loop import get_random_state
+from keras_s2s.recurrence.loop import halve_rows
 from keras_s2s.recurrence.loop import leads_workers
 from keras_s2s.recurrence.loop import make_room
 from keras_s2s.recurrence.loop import num_replicas
@@ -52,6 +53,7 @@ __all__ = [
     "fast_updates",
     "gather_beams",
     "get_random_state",
+    "halve_rows",
     "leads_workers",
     "linear",
     "make_room",

@@ -147,6 +147,17 @@ def share_rows(function: Callable, *rows: Any) -> Any:
     return tensorflow_parts.share_rows(function, rows, count)
 
 
+def halve_rows(rows: Tensor) -> Any:
+    """Returns the first half of rows `(2 N, ...)`, and the second.
+
+    Such as `share_rows` made of rows that come twice: nobody then puts them
+    together, to be taken apart again.
+    """
+    if num_parts() == 2:
+        return tensorflow_parts.halve_rows(rows)
+    return ops.split(rows, 2)
+
+
 def wait_for(values: Tensor, others: Any) -> Tensor:
     """Returns `values`, to be had when all of `others` are there.
 

@@ -83,6 +83,11 @@ def share_rows(function: Callable, rows: Sequence, count: int) -> Any:
     return tree.map_structure(lambda *one: _join(one), *found)
 
 
+def halve_rows(rows: Tensor) -> Sequence[Tensor]:
+    """As `recurrence.halve_rows`."""
+    return _find_parts(rows, 2) or tf.split(rows, 2)
+
+
 def _join(parts: Sequence[Tensor | None]) -> Tensor | None:
     return None if parts[0] is None else tf.concat(parts, 0, name=JOINED)
 

@@ -41,7 +41,9 @@ def add_at(values: Tensor, columns: Tensor, updates: Tensor) -> Tensor:
     )
 
 
-def project_rows(inputs: Tensor, weights: Tensor, transposed: bool) -> Tensor:
+def project_rows(
+    inputs: Tensor, weights: Tensor, bias: Tensor, transposed: bool
+) -> Tensor:
     """As `recurrence.project_rows`.
 
     All that comes before waits for the gradient of the inputs, nothing for
@@ -49,26 +51,67 @@ def project_rows(inputs: Tensor, weights: Tensor, transposed: bool) -> Tensor:
     that of the weights is held back until the other is there: else the loops
     of a decoder begin late, and the last ends alone. Steps of recurrent
     models with rows shared out take 97 to 98 % of the time then, on 2 cores.
+
+    In bfloat16 the bias is one more row of the weights, for an input of 1:
+    added to a product, or summed up for its own gradient, it takes longer
+    than the product. Of 3,200 rows by 128 x 10,000 on an AMX, one core: 37 ms
+    instead of 79, and backwards 60 instead of 110.
     """
     if (
         tf.executing_eagerly()
         or not record.could_possibly_record()
         or _compiles()
     ):
-        return tf.matmul(inputs, weights, transpose_b=transposed)
+        return _add(tf.matmul(inputs, weights, transpose_b=transposed), bias)
+    product = _with_ones if inputs.dtype == tf.bfloat16 else _product
+    return product(inputs, weights, bias, transposed)
 
+
+def _product(inputs, weights, bias, transposed):
     @tf.custom_gradient
     def product(inputs, weights):
         def gradient(upstream):
             by_inputs = tf.matmul(upstream, weights, transpose_b=not transposed)
-            factors = (upstream, inputs) if transposed else (inputs, upstream)
             with tf.control_dependencies([by_inputs]):
-                by_weights = tf.matmul(*factors, transpose_a=True)
+                by_weights = _weight_gradient(inputs, upstream, transposed)
             return by_inputs, by_weights
 
         return tf.matmul(inputs, weights, transpose_b=transposed), gradient
 
-    return product(inputs, weights)
+    return _add(product(inputs, weights), bias)
+
+
+def _with_ones(inputs, weights, bias, transposed):
+    """As `_product`, the bias as weights of an input of 1."""
+    axis = 1 if transposed else 0
+
+    @tf.custom_gradient
+    def product(inputs, weights, bias):
+        ones = tf.ones((tf.shape(inputs)[0], 1), inputs.dtype)
+        rows = tf.concat([inputs, ones], 1)
+        matrix = tf.concat([weights, tf.expand_dims(bias, axis)], axis)
+
+        def gradient(upstream):
+            by_inputs = tf.matmul(upstream, weights, transpose_b=not transposed)
+            with tf.control_dependencies([by_inputs]):
+                by_matrix = _weight_gradient(rows, upstream, transposed)
+            sizes = [inputs.shape[1], 1]
+            by_weights, by_bias = tf.split(by_matrix, sizes, axis)
+            return by_inputs, by_weights, tf.squeeze(by_bias, axis)
+
+        return tf.matmul(rows, matrix, transpose_b=transposed), gradient
+
+    return product(inputs, weights, bias)
+
+
+def _weight_gradient(inputs, upstream, transposed):
+    factors = (upstream, inputs) if transposed else (inputs, upstream)
+    return tf.matmul(*factors, transpose_a=True)
+
+
+def _add(rows, bias):
+    # TensorFlow joins it to the product.
+    return tf.nn.bias_add(rows, bias)
 
 
 def _compiles():

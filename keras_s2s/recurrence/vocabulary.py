@@ -43,17 +43,20 @@ def add_at(values: Tensor, columns: Tensor, updates: Tensor) -> Tensor:
 
 
 def project_rows(
-    inputs: Tensor, weights: Tensor, transposed: bool = False
+    inputs: Tensor, weights: Tensor, bias: Tensor, transposed: bool = False
 ) -> Tensor:
-    """Returns rows by the weights of an output layer, float `(N, V)`.
+    """Returns rows by weights, and a bias added to each, float `(N, V)`.
 
     Args:
         inputs: float `(N, D)`.
         weights: float `(D, V)`, of the same dtype.
-        transposed: bool. Whether they are `(V, D)`, such as an embedding.
+        bias: float `(V,)`, of the same dtype.
+        transposed: bool. Whether weights are `(V, D)`, such as an embedding.
     """
     if tensorflow_vocabulary is not None:
-        return tensorflow_vocabulary.project_rows(inputs, weights, transposed)
+        return tensorflow_vocabulary.project_rows(
+            inputs, weights, bias, transposed
+        )
     if transposed:
         weights = ops.transpose(weights)
-    return ops.matmul(inputs, weights)
+    return ops.add(ops.matmul(inputs, weights), bias)

@@ -85,7 +85,7 @@ def test_the_policy_is_set_before_a_model_is_made(
         (2, [], "1"),
         (2, ["--translate=model.keras"], "1"),
         (2, ["--jit"], None),
-        (2, ["--architecture=transformer"], None),
+        (2, ["--architecture=transformer"], "1"),
         (8, [], None),
     ],
 )

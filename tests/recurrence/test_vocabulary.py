@@ -64,44 +64,64 @@ def test_exponentials_are_summed(compiled):
 
 @pytest.mark.parametrize("transposed", [False, True])
 @pytest.mark.parametrize("kind", ["eager", "graph", "compiled"])
-def test_rows_are_projected(transposed, kind):
-    kernel = RANDOM.normal(size=(7, 4)).astype("float32")
-    weighing = RANDOM.normal(size=(5, 4)).astype("float32")
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_rows_are_projected(transposed, kind, dtype):
+    # Numbers that bfloat16 has, as it has their products and sums.
+    random = np.random.default_rng(0)
+    rows, kernel, bias, weighing = (
+        random.integers(-4, 5, size=shape).astype("float32")
+        for shape in ((5, 3), (3, 4), (4,), (5, 4))
+    )
 
-    def run(rows, weights):
+    def run(*tensors):
         with tf.GradientTape() as tape:
-            tape.watch([rows, weights])
-            found = project_rows(rows, weights, transposed)
-            total = tf.reduce_sum(found * weighing)
-        return found, *tape.gradient(total, [rows, weights])
+            tape.watch(tensors)
+            found = project_rows(*tensors, transposed)
+            total = tf.reduce_sum(found * tf.cast(weighing, dtype))
+        return found, *tape.gradient(total, tensors)
 
     if kind != "eager":
         run = tf.function(run, jit_compile=kind == "compiled")
     weights = kernel.T if transposed else kernel
-    found = run(tf.constant(VALUES), tf.constant(weights))
-    by_kernel = VALUES.T @ weighing
+    found = run(*(tf.constant(one, dtype) for one in (rows, weights, bias)))
+    by_kernel = rows.T @ weighing
     expected = [
-        VALUES @ kernel,
+        rows @ kernel + bias,
         weighing @ kernel.T,
         by_kernel.T if transposed else by_kernel,
+        weighing.sum(0),
     ]
     for one, other in zip(found, expected):
-        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
+        assert one.dtype == dtype
+        np.testing.assert_array_equal(tf.cast(one, "float32"), other)
 
 
-def test_a_kernel_waits_for_the_gradient_of_its_inputs():
-    def run(rows, kernel):
+def graph_of(dtype):
+    """Of a product with a bias, and of the gradients of its kernel and rows."""
+
+    def run(rows, kernel, bias):
         with tf.GradientTape() as tape:
             tape.watch([rows, kernel])
-            total = tf.reduce_sum(project_rows(rows, kernel))
+            total = tf.reduce_sum(project_rows(rows, kernel, bias))
         return tape.gradient(total, [rows, kernel])
 
-    specs = [tf.TensorSpec((None, 7)), tf.TensorSpec((7, 4))]
-    graph = tf.function(run, specs, autograph=False).get_concrete_function()
-    before, behind = [one.op for one in graph.outputs]
-    while behind.type == "Identity":
+    shapes = ((None, 7), (7, 4), (4,))
+    specs = [tf.TensorSpec(shape, dtype) for shape in shapes]
+    return tf.function(run, specs, autograph=False).get_concrete_function()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_a_kernel_waits_for_the_gradient_of_its_inputs(dtype):
+    before, behind = [one.op for one in graph_of(dtype).outputs]
+    while behind.type in ("Identity", "SplitV"):
         behind = behind.inputs[0].op
     while before.type == "Identity":
         before = before.inputs[0].op
     assert behind.type == before.type == "MatMul"
     assert before in behind.control_inputs
+
+
+def test_a_bias_is_part_of_a_product_in_bfloat16():
+    for dtype, is_added in (("bfloat16", False), ("float32", True)):
+        operations = graph_of(dtype).graph.get_operations()
+        assert ("BiasAdd" in {one.type for one in operations}) == is_added
