@@ -21,6 +21,8 @@ _HALVES = contextvars.ContextVar("halves", default=None)
 class Dense(keras.layers.Dense):
     """As `keras.layers.Dense`, which `in_halves` knows.
 
+    Rows `(N, D)` are multiplied by `recurrence.project_rows`.
+
     Args, call arguments, returns: as there.
     """
 

@@ -176,9 +176,7 @@ def wait_for(values: Tensor, others: Any) -> Tensor:
 
 def _on_processors() -> bool:
     """Whether TensorFlow runs, and sees no GPU."""
-    if tensorflow_cache is None:
-        return False
-    return not tf.config.list_physical_devices("GPU")
+    return tensorflow_parts is not None and not tensorflow_parts.has_gpu()
 
 
 def read_promptly(

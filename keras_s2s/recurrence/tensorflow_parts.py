@@ -20,6 +20,11 @@ MOST_PARTS = 2  # What was measured, on 2 cores.
 JOINED = "joined_rows"
 
 
+def has_gpu() -> bool:
+    """Whether TensorFlow sees a GPU."""
+    return bool(tf.config.list_physical_devices("GPU"))
+
+
 def num_parts() -> int:
     """As `recurrence.num_parts`, where there is no GPU.
 
