@@ -5,17 +5,37 @@
 Exports a `TextToText` with Transformers to a temporary folder, translates
 each line of a text file with both, greedily and with beam search, and prints
 the share of equal hypotheses and the differences of their scores, which are
-log-probabilities in nats.
+log-probabilities in nats. `--float32` loads a model that was trained in mixed
+precision in float32, as CTranslate2 computes.
 """
 
 import argparse
 import os
+import re
 import tempfile
+import zipfile
 from pathlib import Path
 
 import numpy as np
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+def load_in_float32(path):
+    """Loads a `.keras` file, layers in mixed precision in float32."""
+    import keras
+
+    with tempfile.TemporaryDirectory() as parent:
+        copy = Path(parent) / "model.keras"
+        with zipfile.ZipFile(path) as old, zipfile.ZipFile(copy, "w") as new:
+            for name in old.namelist():
+                content = old.read(name)
+                if name == "config.json":
+                    content = re.sub(
+                        rb'"mixed_b?float16"', b'"float32"', content
+                    )
+                new.writestr(name, content)
+        return keras.saving.load_model(copy, compile=False)
 
 
 def translate_here(text, rows, search, options):
@@ -95,6 +115,7 @@ def main(arguments=None):
     parser.add_argument("--max-length", type=int, default=128)
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--quantization", help="as to_ctranslate2 takes it")
+    parser.add_argument("--float32", action="store_true")
     options = parser.parse_args(arguments)
 
     import ctranslate2
@@ -103,7 +124,10 @@ def main(arguments=None):
 
     import keras_s2s as s2s
 
-    text = keras.saving.load_model(options.model, compile=False)
+    if options.float32:
+        text = load_in_float32(options.model)
+    else:
+        text = keras.saving.load_model(options.model, compile=False)
     lines = s2s.data.read_lines(options.sources)[: options.limit]
     lines = [line for line in lines if line.strip()]
     rows = text.source_tokenizer.encode(lines)
