@@ -19,6 +19,7 @@ form, plain or with gzip, of any two alphabets.
 """
 
 import argparse
+import os
 import pathlib
 import sys
 
@@ -143,6 +144,9 @@ def read(path):
 
 def main():
     options = parse_options()
+    if os.cpu_count() == 2:
+        # Each core then has half of a batch, and not half of an operation.
+        os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
     if options.read:
         read(options.read)
         return

@@ -1,4 +1,5 @@
 import io
+import os
 import sys
 
 import pytest
@@ -28,6 +29,27 @@ def test_a_name_is_right_as_a_whole(tmp_path, capsys):
     options = type("Options", (), {"test": path, "names": None})
     transliterate.evaluate(Clerk(), options)
     assert "Accuracy on 2 names: 50.00%" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("cores", "given", "expected"),
+    [(2, None, "1"), (2, "2", "2"), (8, None, None)],
+)
+def test_each_of_two_cores_has_half_of_a_batch(
+    cores, given, expected, monkeypatch
+):
+    name = "TF_NUM_INTRAOP_THREADS"
+    monkeypatch.setenv(name, given or "")  # What it was comes back.
+    if given is None:
+        monkeypatch.delenv(name)
+    found = []
+    monkeypatch.setattr(os, "cpu_count", lambda: cores)
+    monkeypatch.setattr(
+        transliterate, "read", lambda path: found.append(os.environ.get(name))
+    )
+    monkeypatch.setattr(sys, "argv", ["transliterate.py", "--read=model"])
+    transliterate.main()
+    assert found == [expected]
 
 
 @pytest.mark.slow
