@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from keras_s2s.layers.dense import Dense
+from keras_s2s.layers.readout import OutputLayer
 from keras_s2s.recurrence import add_at
 from keras_s2s.recurrence import project_rows
 from keras_s2s.recurrence import sum_exponentials
@@ -121,9 +123,12 @@ def test_a_kernel_waits_for_the_gradient_of_its_inputs(dtype):
     assert before in behind.control_inputs
 
 
+def operations_of(function):
+    return {one.type for one in function.graph.get_operations()}
+
+
 def adds_a_bias(dtype):
-    operations = graph_of(dtype).graph.get_operations()
-    return "BiasAdd" in {one.type for one in operations}
+    return "BiasAdd" in operations_of(graph_of(dtype))
 
 
 def test_a_bias_is_part_of_a_product_in_bfloat16(monkeypatch):
@@ -131,3 +136,23 @@ def test_a_bias_is_part_of_a_product_in_bfloat16(monkeypatch):
     # A GPU wants sizes that are multiples of 8.
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [kind])
     assert adds_a_bias("bfloat16")
+
+
+@pytest.mark.parametrize("kind", [Dense, OutputLayer])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_a_layer_projects_its_rows(kind, dtype):
+    layer = kind(4, dtype=dtype)
+    layer.build((None, 7))
+
+    def run(rows):
+        with tf.GradientTape() as tape:
+            total = tf.reduce_sum(layer(rows))
+        return tape.gradient(total, [one.value for one in layer.weights])
+
+    specs = [tf.TensorSpec((None, 7), dtype)]
+    found = tf.function(run, specs, autograph=False).get_concrete_function()
+    adds = {"AddV2", "BiasAdd", "BiasAddGrad"} & operations_of(found)
+    if dtype == "float32":
+        assert adds == {"BiasAdd", "BiasAddGrad"}
+    else:
+        assert not adds
