@@ -115,7 +115,9 @@ def main(arguments=None):
     parser.add_argument("--max-length", type=int, default=128)
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--quantization", help="as to_ctranslate2 takes it")
-    parser.add_argument("--float32", action="store_true")
+    parser.add_argument(
+        "--float32", action="store_true", help="load mixed precision in float32"
+    )
     options = parser.parse_args(arguments)
 
     import ctranslate2
